@@ -1,0 +1,1 @@
+"""The graph of a run (``ingest``), carrying it out (``run``) and the command line (``cli``)."""

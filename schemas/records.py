@@ -28,7 +28,7 @@ def record(cls: type[T]) -> type[T]:
         name for name, kind in cls.__annotations__.items() if "tuple[" in str(kind)
     )
 
-    def __post_init__(self: T) -> None:
+    def __post_init__(self: T) -> None:  # noqa: N807 - it becomes the class's own
         for name in sequence_fields:
             object.__setattr__(self, name, tuple(getattr(self, name)))
 
@@ -198,3 +198,205 @@ class Failure:
     payload: bytes = b""
     """What is needed to try again beside the origin: the content, up to a bound."""
     url: Optional[str] = None
+
+
+# ── fingerprint and deduplicate ─────────────────────────────────────────────────────────────────
+
+
+@record
+class Fingerprint:
+    """What the comparison of texts needs to know of one, and no more: the body stays behind."""
+
+    origin: str
+    """The article's origin; for a row of the dataset ``known:`` and its id and revision."""
+    article_id: str
+    """Identity of the work, 32 hex digits: of its canonical URL or guid, else of its text."""
+    content_hash: str
+    """SHA-256 of the normalised body, 64 hex digits: equal for exact copies."""
+    source_uri: str
+    """The file it was read from: the same text from the same file is no copy but a re-read."""
+    observed_at: Timestamp
+    word_count: int
+    signature: bytes
+    """MinHash signature, little-endian uint32; empty for a text too short to compare."""
+    shingles: bytes = b""
+    """Sorted distinct shingle hashes, little-endian uint32; empty for a row of the dataset."""
+    anchors: bytes = b""
+    """Winnowed hashes of long word runs, little-endian uint64: two texts that share a run share
+    an anchor, however different their lengths."""
+    completeness: int = 0
+    """How many of the fields that make a row worth keeping are known."""
+    published_at: Optional[Timestamp] = None
+    known: bool = False
+    """Whether this is a row of the dataset rather than a text of this run."""
+
+
+@record
+class KnownRow:
+    """A row of ``articles`` or ``duplicates`` that an earlier run wrote."""
+
+    article_id: str
+    revision: int
+    content_hash: str
+    origin: str
+    observed_at: Timestamp
+    fingerprint: bytes
+    word_count: int
+    canonical: bool
+    """True for ``articles``, false for ``duplicates``."""
+
+
+@record
+class Assignment:
+    """What the comparison decided about one text."""
+
+    origin: str
+    canonical_origin: str
+    """Origin of the cluster's canonical text; its own origin where it is that text."""
+    canonical_id: str
+    kind: str
+    """``canonical``, ``revision``, ``exact``, ``near`` or ``abridged``."""
+    similarity: float
+    """Jaccard similarity to the canonical text (containment where abridged), 0 to 1."""
+    copies: int = 0
+    """For a canonical text: how many copies of it were found."""
+
+
+@record
+class Duplicate:
+    """A copy, kept and labelled."""
+
+    article: Article
+    content_hash: str
+    article_id: str
+    canonical_id: str
+    kind: str
+    """``exact``, ``near`` or ``abridged``."""
+    similarity: float
+
+
+@record
+class UniqueArticle:
+    """The canonical text of a cluster with what its copies knew better, numbered."""
+
+    article: Article
+    article_id: str
+    revision: int
+    """0 for the first text of a work, then counting its changed texts."""
+    content_hash: str
+    fingerprint: bytes
+    word_count: int
+    copies: int
+
+
+# ── enrich ──────────────────────────────────────────────────────────────────────────────────────
+
+
+@record
+class Topic:
+    """One of the 17 top-level concepts of IPTC Media Topics, with a score."""
+
+    code: str
+    """IPTC code such as ``medtop:16000000``."""
+    name: str
+    slug: str
+    """The name in lower case, words joined by ``-``: the partition's value."""
+    score: float
+
+
+@record
+class Entity:
+    """One thing that a body names, all its mentions merged."""
+
+    name: str
+    type: str
+    """``person``, ``organisation``, ``place``, ``facility``, ``nationality``, ``event``, ``work``
+    or ``product``."""
+    count: int
+    offsets: tuple[int, ...]
+    """Where each mention starts, in characters (code points) of ``body``."""
+    id: Optional[str] = None
+    """``iso3166:SY`` for a country, ``geonames:98182`` for a city, where the gazetteer is sure."""
+
+
+@record
+class EnrichedArticle:
+    """An article as the dataset keeps it."""
+
+    unique: UniqueArticle
+    language: Optional[str]
+    """ISO 639-1 code, or None where the text does not tell."""
+    language_score: Optional[float]
+    topic: str
+    """Slug of the best topic, or ``unclassified``."""
+    topics: tuple[Topic, ...]
+    entities: tuple[Entity, ...]
+    entity_model: Optional[str]
+    entity_note: Optional[str]
+    """Why there are no entities, where there are none for a reason."""
+    topic_model: str
+    topic_note: Optional[str]
+
+
+# ── write and account ───────────────────────────────────────────────────────────────────────────
+
+
+@record
+class WrittenFile:
+    """A Parquet file in the run's staging folder, ready to be published, or why there is none."""
+
+    table: str
+    path: str
+    """Relative to the dataset: where the file will stand once published."""
+    rows: int
+    size_bytes: int
+    error: Optional[str] = None
+
+
+@record
+class LedgerEntry:
+    """One line of the run's double-entry account.
+
+    Each source, page and unit is opened where it enters the graph and closed where it ends. The
+    run balances if every key was opened once and closed once.
+    """
+
+    level: str
+    """``source``, ``page`` or ``unit``."""
+    key: str
+    opened: int
+    closed: int
+    children: int = 0
+    """On closing a source or page: how many pages or units came out of it. On opening: 0."""
+    outcome: str = ""
+    """On closing a unit: ``article``, ``revision``, ``duplicate``, ``unchanged``, ``rejected`` or
+    ``failed``."""
+    detail: str = ""
+    """Kind of a duplicate, reason of a rejection or failure."""
+    note: str = ""
+    """Something a person should hear about this unit."""
+
+
+@record
+class Tally:
+    """How many units ended in one way."""
+
+    outcome: str
+    detail: str
+    count: int
+
+
+@record
+class Balance:
+    """The account of a run: it balances if there are no faults."""
+
+    sources: int
+    pages: int
+    units: int
+    tallies: tuple[Tally, ...]
+    faults: tuple[str, ...]
+    """What was not opened or not closed exactly once, a sentence each; at most 20."""
+    fault_count: int
+    notes: tuple[str, ...]
+    """What a person should hear about single units; at most 20."""
+    note_count: int

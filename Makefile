@@ -1,0 +1,53 @@
+# Everything lives in .venv; Python 3.11 or newer and make are all that is needed.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: help setup demo test lint bench lock clean
+
+help:
+	@echo "make setup   put newsbeam and its tools into $(VENV)"
+	@echo "make demo    ingest seeds/ into news/ and query the result"
+	@echo "make test    run the tests"
+	@echo "make lint    ruff and mypy --strict"
+	@echo "make bench   print the numbers that README and docs state"
+	@echo "make lock    resolve the dependencies anew"
+
+setup: $(VENV)/ready
+
+$(VENV)/ready: pyproject.toml requirements-dev.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "newsbeam needs Python 3.11 or newer; set PYTHON=…")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	$(BIN)/python -m pip install --disable-pip-version-check --no-build-isolation --no-deps -e .
+	@touch $@
+
+demo: setup
+	$(BIN)/newsbeam ingest seeds --output news
+	$(BIN)/python -m docs.demo_query news
+
+test: setup
+	$(BIN)/python -m pytest
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: setup
+	$(BIN)/python benchmarks/dedup.py
+	$(BIN)/python benchmarks/dumps.py
+	$(BIN)/python benchmarks/pages.py --limit 60
+	$(BIN)/python benchmarks/topics.py
+	$(BIN)/python benchmarks/entities.py
+
+lock:
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-header --extra query pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-header --extra query --group dev pyproject.toml -o requirements-dev.lock
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-header --extra query --group dev --group spark pyproject.toml -o requirements-spark.lock
+
+clean:
+	rm -rf $(VENV) news build dist *.egg-info

@@ -1,0 +1,147 @@
+"""Measure the segmentation of text dumps on the public page sets.
+
+Run from the repository's root as ``python benchmarks/dumps.py``; it reads
+``../shared/data/text_pages`` (or the folder given) and prints, for each set, the body F1 of the
+public article-extraction benchmark (multisets of 4-word shingles, averaged over pages), the rate
+of exact titles and of dates on the true day, the pages split into more than one article, and the
+same for dumps made of two and three pages joined.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import random
+import re
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from apache_beam.utils.timestamp import Timestamp
+
+from schemas.records import Article, Page
+from transforms.segmentation import segment_dump
+
+DEFAULT_FOLDER = Path(__file__).parents[1] / "../shared/data/text_pages"
+SHINGLE_WORDS = 4
+OBSERVED_AT = Timestamp.from_rfc3339("2026-11-20T00:00:00Z")
+_TOKEN = re.compile(r"\w+")
+
+
+def shingles(text: str) -> Counter[tuple[str, ...]]:
+    words = _TOKEN.findall(text.lower())
+    size = min(SHINGLE_WORDS, max(1, len(words)))
+    return Counter(tuple(words[at : at + size]) for at in range(len(words) - size + 1))
+
+
+def precision_recall(found: str, truth: str) -> tuple[float, float]:
+    """Precision and recall over the multisets of shingles, each 1 where nothing is expected."""
+    left, right = shingles(found), shingles(truth)
+    shared = (left & right).total()
+    precision = shared / left.total() if left else float(not right)
+    recall = shared / right.total() if right else float(not left)
+    return precision, recall
+
+
+def f1(pairs: Iterable[tuple[float, float]]) -> float:
+    """F1 of the mean precision and the mean recall."""
+    rows = list(pairs)
+    precision = sum(row[0] for row in rows) / len(rows)
+    recall = sum(row[1] for row in rows) / len(rows)
+    return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+
+
+def segment(text: str) -> list[Article]:
+    page = Page("bench", "bench", "text", b"", OBSERVED_AT)
+    return [one for one in segment_dump(page, text, "utf-8", False) if isinstance(one, Article)]
+
+
+def same_title(found: str | None, truth: str) -> bool:
+    return " ".join(_TOKEN.findall((found or "").lower())) == " ".join(
+        _TOKEN.findall(truth.lower())
+    )
+
+
+def day(article: Article) -> str | None:
+    return article.published.at.to_rfc3339()[:10] if article.published else None
+
+
+def pages(folder: Path) -> Iterator[tuple[dict[str, Any], str]]:
+    for line in (folder / "pages.jsonl").read_text(encoding="utf-8").strip().split("\n"):
+        row = json.loads(line)
+        with gzip.open(folder / f"{row['page']}.txt.gz", "rt", encoding="utf-8") as file:
+            yield row, file.read()
+
+
+def report(name: str, rows: list[tuple[dict[str, Any], str]], worst: int) -> None:
+    began = time.perf_counter()
+    scores, titles, dated, split, none = [], 0, Counter[str](), 0, 0
+    ranked = []
+    for row, text in rows:
+        found = segment(text)
+        best = max(found, key=lambda article: len(article.body), default=None)
+        split += len(found) > 1
+        none += not found
+        score = precision_recall(best.body if best else "", row["body"])
+        scores.append(score)
+        ranked.append((f1([score]), score, len(found), row["page"]))
+        titles += same_title(best.title if best else None, row["title"])
+        if row["date"]:
+            value = day(best) if best else None
+            right = value == row["date"][:10]
+            dated["same day" if right else "none" if value is None else "other day"] += 1
+    seconds = time.perf_counter() - began
+    precision = sum(score[0] for score in scores) / len(scores)
+    recall = sum(score[1] for score in scores) / len(scores)
+    print(
+        f"{name}: {len(rows)} pages, body F1 {f1(scores):.4f} (P {precision:.3f} R {recall:.3f}),"
+        f" title exact {titles / len(rows):.3f}, dates {dict(dated)}, split {split}, none {none},"
+        f" {seconds:.1f} s"
+    )
+    for value, score, count, page in sorted(ranked)[:worst]:
+        print(f"    {value:.3f} P {score[0]:.2f} R {score[1]:.2f} n={count} {page}")
+
+
+def report_joined(name: str, rows: list[tuple[dict[str, Any], str]], count: int) -> None:
+    order = random.Random(1).sample(rows, len(rows))
+    groups = [order[at : at + count] for at in range(0, len(order) - count + 1, count)]
+    scores, right, fewer, more = [], 0, 0, 0
+    for group in groups:
+        found = segment("\n\n\n\n".join(text for _, text in group))
+        right += len(found) == count
+        fewer += len(found) < count
+        more += len(found) > count
+        bodies = [article.body for article in found]
+        for row, _ in group:
+            best = max(
+                (precision_recall(body, row["body"]) for body in bodies),
+                key=lambda score: f1([score]),
+                default=(0.0, 0.0),
+            )
+            scores.append(best)
+    print(
+        f"{name} x{count}: {len(groups)} dumps, right number of articles"
+        f" {right / len(groups):.3f} (fewer {fewer}, more {more}), body F1 {f1(scores):.4f}"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", nargs="?", type=Path, default=DEFAULT_FOLDER)
+    parser.add_argument("--worst", type=int, default=0, help="list so many of the worst pages")
+    parser.add_argument("--no-joined", action="store_true")
+    options = parser.parse_args()
+    every = list(pages(options.folder))
+    for name in ("news", "wcxb"):
+        rows = [(row, text) for row, text in every if row["page"].startswith(name)]
+        report(name, rows, options.worst)
+        if not options.no_joined:
+            for count in (2, 3):
+                report_joined(name, rows, count)
+
+
+if __name__ == "__main__":
+    main()

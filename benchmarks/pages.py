@@ -1,0 +1,136 @@
+"""How well saved pages are extracted: body F1, title, date and authors, over a public set.
+
+Reads ``../shared/data/extraction`` beside the checkout. Body F1 is that of the public article
+extraction benchmark (scrapinghub/article-extraction-benchmark): precision and recall over the
+multiset of a page's 4-word shingles, averaged over pages, then the F1 of the averages.
+
+    python -m benchmarks.pages --set news
+    python -m benchmarks.pages --set wcxb --limit 100 --misses date
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import re
+import time
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from apache_beam.utils.timestamp import Timestamp
+
+from schemas.records import Article, Page
+from transforms.saved_pages import extract_page
+
+DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "extraction"
+OBSERVED_AT = Timestamp.from_rfc3339("2026-11-20T00:00:00Z")
+SHINGLE_WORDS = 4
+
+
+def shingles(text: str) -> Counter[tuple[str, ...]]:
+    """The multiset of a text's 4-word shingles; a shorter text is one shingle."""
+    words = re.findall(r"\w+", text)
+    if not words:
+        return Counter()
+    count = max(1, len(words) - SHINGLE_WORDS + 1)
+    return Counter(tuple(words[i : i + SHINGLE_WORDS]) for i in range(count))
+
+
+def precision_recall(found: str, true: str) -> tuple[float, float]:
+    """Precision and recall of a text's shingles; both 1 where both texts are empty."""
+    ours, theirs = shingles(found), shingles(true)
+    shared = (ours & theirs).total()
+    precision = shared / ours.total() if ours else float(not theirs)
+    recall = shared / theirs.total() if theirs else 1.0
+    return precision, recall
+
+
+def normalised(text: str | None) -> str:
+    """A title or name as it is compared: words only, without case and accents."""
+    plain = unicodedata.normalize("NFKD", text or "")
+    plain = "".join(character for character in plain if not unicodedata.combining(character))
+    return " ".join(re.findall(r"\w+", plain.casefold()))
+
+
+def pages(name: str, limit: int | None) -> Iterator[dict[str, Any]]:
+    """The labelled pages of a set."""
+    with (DATA / "pages.jsonl").open(encoding="utf-8") as lines:
+        rows = [row for row in map(json.loads, lines) if row["set"] == name]
+    # Spread over the set, which is sorted by country or site.
+    step = max(1, len(rows) // limit) if limit else 1
+    yield from rows[::step][:limit]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--set", default="news", choices=["news", "wcxb"])
+    parser.add_argument("--limit", type=int, help="only so many pages, spread over the set")
+    parser.add_argument("--misses", choices=["title", "date", "authors", "body", "failed"])
+    parser.add_argument("--no-url", action="store_true", help="as a file saved without its URL")
+    arguments = parser.parse_args()
+    precisions, recalls = [], []
+    right: Counter[str] = Counter()
+    stated: Counter[str] = Counter()
+    given: Counter[str] = Counter()
+    seconds = 0.0
+    for row in pages(arguments.set, arguments.limit):
+        content = gzip.decompress((DATA / "html" / f"{row['page']}.html.gz").read_bytes())
+        page = Page(
+            origin=row["page"],
+            source_uri=row["page"],
+            kind="html",
+            content=content,
+            observed_at=OBSERVED_AT,
+            url=None if arguments.no_url else row["url"],
+        )
+        started = time.perf_counter()
+        (result,) = extract_page(page)
+        seconds += time.perf_counter() - started
+        article = result if isinstance(result, Article) else None
+        if article is None and arguments.misses == "failed":
+            print(row["url"], result)
+        precision, recall = precision_recall(article.body if article else "", row["body"])
+        precisions.append(precision)
+        recalls.append(recall)
+        if arguments.misses == "body" and min(precision, recall) < 0.8:
+            print(f"{row['page']} P {precision:.2f} R {recall:.2f} {row['url']}")
+        true_authors = row.get("authors") or ([row["author"]] if row.get("author") else [])
+        found_date = (
+            article.published.at.to_utc_datetime().date().isoformat()
+            if article and article.published
+            else None
+        )
+        checks = {
+            "title": (row.get("title"), article.title if article else None),
+            "date": (row.get("date"), found_date),
+            "authors": (
+                " | ".join(sorted(map(normalised, true_authors))),
+                " | ".join(sorted(map(normalised, article.authors if article else ()))),
+            ),
+        }
+        for field, (true, found) in checks.items():
+            if found:
+                given[field] += 1
+            if not true:
+                continue
+            stated[field] += 1
+            if normalised(true) == normalised(found):
+                right[field] += 1
+            elif arguments.misses == field:
+                source = [p.source for p in article.provenance if p.field in {field, "published"}] if article else None
+                print(f"{row['page']}\n   true  {true}\n   found {found} {source}")
+    count = len(precisions)
+    mean_precision, mean_recall = sum(precisions) / count, sum(recalls) / count
+    f1 = 2 * mean_precision * mean_recall / (mean_precision + mean_recall)
+    print(f"{arguments.set}: {count} pages, {seconds / count * 1000:.0f} ms a page")
+    print(f"  body     P {mean_precision:.3f}  R {mean_recall:.3f}  F1 {f1:.3f}")
+    for field, total in stated.items():
+        print(f"  {field:8} {right[field] / total:.3f} right of {total}, {given[field]} given")
+
+
+if __name__ == "__main__":
+    main()

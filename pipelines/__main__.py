@@ -1,0 +1,21 @@
+"""The entry point: quietens what is logged on import, then hands over to the command line."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+
+def main() -> int:
+    """Run the command line; gives the exit code."""
+    # Beam warns on import of extras that are not installed, before anyone could ask it not to.
+    logging.basicConfig(
+        level=logging.ERROR, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr
+    )
+    from pipelines.cli import main as run  # noqa: PLC0415 - only now
+
+    return run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,111 @@
+"""What a run is told, validated once: frozen, with units in its names."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from transforms.deduplication import DEFAULT_HORIZON_SECONDS, DEFAULT_THRESHOLD
+
+LOCAL_RUNNER = "apache_beam.runners.portability.fn_api_runner.fn_runner.FnApiRunner"
+"""The default: the in-process half of Beam's DirectRunner, by its own name.
+
+``DirectRunner`` itself first tries to download Prism and runs in process only where it cannot, so
+that two machines would run one command on two engines. ``--runner=DirectRunner``,
+``--runner=PrismRunner`` and all others are passed on to Beam.
+"""
+
+BYTES_PER_WORKER = 2 << 20
+"""Input below which a further local process costs more to start than it saves."""
+DEFAULT_MAX_INPUT_BYTES = 64 << 20
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])", re.IGNORECASE)
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmg]?)(?:i?b)?", re.IGNORECASE)
+_BYTES = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
+
+
+class UsageError(ValueError):
+    """The command cannot be carried out as given; the message says why, for a person."""
+
+
+def parse_duration_seconds(text: str) -> int:
+    """Seconds in ``90s``, ``15m``, ``36h``, ``7d`` or ``2w``.
+
+    Raises:
+        UsageError: if the text is no positive duration with a unit.
+    """
+    match = _DURATION.fullmatch(text.strip())
+    seconds = round(float(match[1]) * _SECONDS[match[2].lower()]) if match else 0
+    if seconds < 1:
+        raise UsageError(f"{text!r} is no duration; write 90s, 15m, 36h, 7d or 2w")
+    return seconds
+
+
+def parse_size_bytes(text: str) -> int:
+    """Bytes in ``500000``, ``64M``, ``64MiB`` or ``2G`` (powers of 1024).
+
+    Raises:
+        UsageError: if the text is no positive size.
+    """
+    match = _SIZE.fullmatch(text.strip())
+    size = round(float(match[1]) * _BYTES[match[2].lower()]) if match else 0
+    if size < 1:
+        raise UsageError(f"{text!r} is no size; write 500000, 64M or 2G")
+    return size
+
+
+@dataclass(frozen=True)
+class IngestConfig:
+    """One ``newsbeam ingest``.
+
+    Raises:
+        UsageError: if a value is out of range.
+    """
+
+    sources: tuple[str, ...]
+    output: Path
+    dedup_threshold: float = DEFAULT_THRESHOLD
+    dedup_horizon_seconds: int = DEFAULT_HORIZON_SECONDS
+    max_input_bytes: int = DEFAULT_MAX_INPUT_BYTES
+    workers: int | None = None
+    """Local processes; None for all cores, as far as the input feeds them."""
+    beam_options: tuple[str, ...] = ()
+    """Options of the command line that are Beam's."""
+
+    def __post_init__(self) -> None:
+        if not self.sources:
+            raise UsageError("no source is given")
+        if not 0.1 <= self.dedup_threshold <= 1:
+            raise UsageError(
+                f"--dedup-threshold {self.dedup_threshold} is not between 0.1 and 1 (Jaccard)"
+            )
+        if self.dedup_horizon_seconds < 1:
+            raise UsageError(f"--dedup-horizon {self.dedup_horizon_seconds} s is not positive")
+        if self.max_input_bytes < 1:
+            raise UsageError(f"--max-input-bytes {self.max_input_bytes} is not positive")
+        if self.workers is not None and self.workers < 1:
+            raise UsageError(f"--workers {self.workers} is less than 1")
+
+    def local_workers(self, input_bytes: int) -> int:
+        """How many local processes the run uses for an input of this size."""
+        if self.workers is not None:
+            return self.workers
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        return max(1, min(cores or 1, input_bytes // BYTES_PER_WORKER))
+
+    def pipeline_options(self, input_bytes: int) -> list[str]:
+        """Options for Beam: ours first, so that the user's own win."""
+        if any(option.startswith("--runner") for option in self.beam_options):
+            return list(self.beam_options)
+        workers = self.local_workers(input_bytes)
+        ours = [f"--runner={LOCAL_RUNNER}"]
+        if workers > 1:
+            ours += [
+                "--direct_running_mode=multi_processing",
+                f"--direct_num_workers={workers}",
+                "--default_sdk_harness_log_level=ERROR",
+            ]
+        return [*ours, *self.beam_options]

@@ -1,0 +1,122 @@
+"""The dataset's folder: what is in it, and how a run's files become part of it.
+
+Layout::
+
+    OUTPUT/articles/date=…/topic=…/*.parquet   OUTPUT/duplicates/date=…/*.parquet
+    OUTPUT/failures/date=…/*.parquet           OUTPUT/_newsbeam/{runs,staging}/
+
+A run writes all its files under ``_newsbeam/staging/RUN``. Publishing writes the run's manifest as
+*pending*, renames each file into its partition, and renames the manifest to say that it is done.
+A run that was killed in between is finished by the next one, from the pending manifest; a run that
+failed before it leaves nothing that a reader sees.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipelines.config import UsageError
+from schemas.arrow import TABLES
+from schemas.records import WrittenFile
+
+_PENDING = ".pending.json"
+
+
+class PublishError(OSError):
+    """The filesystem refused to publish; the message says what and why."""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A dataset on a local filesystem."""
+
+    root: Path
+
+    @property
+    def runs(self) -> Path:
+        """Folder of the run manifests."""
+        return self.root / "_newsbeam" / "runs"
+
+    def staging(self, run_id: str) -> Path:
+        """Folder where a run writes its files before they are published."""
+        return self.root / "_newsbeam" / "staging" / run_id
+
+    def prepare(self, run_id: str) -> Path:
+        """Make the folders for a run, finishing first what a killed one had begun to publish.
+
+        Raises:
+            UsageError: if the output cannot be a dataset.
+        """
+        if "://" in str(self.root):
+            raise UsageError(f"the output {self.root} is not a local folder")
+        if self.root.exists() and not self.root.is_dir():
+            raise UsageError(f"the output {self.root} is a file, not a folder")
+        try:
+            self.runs.mkdir(parents=True, exist_ok=True)
+            staging = self.staging(run_id)
+            staging.mkdir(parents=True)
+        except OSError as error:
+            raise UsageError(
+                f"cannot write to the output {self.root}: {error.strerror or error}"
+            ) from error
+        for pending in sorted(self.runs.glob(f"*{_PENDING}")):
+            self._finish(pending)
+        return staging
+
+    def files(self, table: str) -> list[Path]:
+        """The published Parquet files of a table, sorted."""
+        return sorted((self.root / table).glob("**/*.parquet"))
+
+    def publish(self, run_id: str, files: Iterable[WrittenFile], manifest: dict[str, Any]) -> Path:
+        """Make a run's staged files part of the dataset; gives the manifest's path.
+
+        Raises:
+            PublishError: if the filesystem refuses; the next run tries again.
+        """
+        names = sorted(file.path for file in files)
+        pending = self.runs / f"{run_id}{_PENDING}"
+        try:
+            partial = pending.with_suffix(".partial")
+            with partial.open("w", encoding="utf-8") as out:
+                json.dump({**manifest, "files": names}, out, ensure_ascii=False, indent=1)
+                out.flush()
+                os.fsync(out.fileno())
+            partial.replace(pending)
+            return self._finish(pending)
+        except OSError as error:
+            raise PublishError(
+                f"cannot publish to {self.root}: {error.strerror or error}"
+            ) from error
+
+    def is_pending(self, run_id: str) -> bool:
+        """Whether a run's publication has begun and not ended."""
+        return (self.runs / f"{run_id}{_PENDING}").exists()
+
+    def discard(self, run_id: str) -> None:
+        """Remove what a run staged."""
+        shutil.rmtree(self.staging(run_id), ignore_errors=True)
+
+    def _finish(self, pending: Path) -> Path:
+        run_id = pending.name.removesuffix(_PENDING)
+        staging = self.staging(run_id)
+        for name in json.loads(pending.read_text(encoding="utf-8"))["files"]:
+            target = self.root / name
+            if not (staging / name).exists() and target.exists():
+                continue  # published before the run was killed
+            target.parent.mkdir(parents=True, exist_ok=True)
+            (staging / name).replace(target)
+        done = self.runs / f"{run_id}.json"
+        pending.replace(done)
+        self.discard(run_id)
+        return done
+
+
+def known_files(dataset: Dataset) -> dict[str, list[str]]:
+    """Paths of the published files, by table."""
+    return {table: [str(path) for path in dataset.files(table)] for table in TABLES}

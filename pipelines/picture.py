@@ -1,0 +1,186 @@
+"""What a person sees: progress while a run goes on, and a short picture of what it did."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
+from rich.table import Table
+from rich.text import Text
+
+from pipelines.run import RunReport, Watch
+from schemas.arrow import NULL_PARTITION
+from transforms.progress import read_progress
+
+MAX_PARTITIONS_SHOWN = 30
+_REFRESH_SECONDS = 0.2
+_LOG_EVERY_SECONDS = 10.0
+
+_logger = logging.getLogger("newsbeam")
+
+
+@contextmanager
+def progress_bar(console: Console, watch: Watch) -> Iterator[None]:
+    """Show files, articles and their rate on a terminal while the block runs."""
+    progress = Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=28),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+    )
+    files = progress.add_task("files", total=watch.sources, rate="")
+    enriched = progress.add_task("articles", total=None, rate="")
+    began = time.monotonic()
+
+    def show() -> None:
+        counts = read_progress(watch.progress_folder)
+        rate = counts["articles"] / max(time.monotonic() - began, 0.001)
+        progress.update(files, completed=counts["files"], rate=f"{rate:.1f} articles/s")
+        progress.update(
+            enriched,
+            total=counts["articles"] or None,
+            completed=counts["enriched"],
+            rate="enriched",
+        )
+
+    with progress, _repeating(show, _REFRESH_SECONDS):
+        yield
+
+
+@contextmanager
+def progress_log(watch: Watch) -> Iterator[None]:
+    """Log files, articles and their rate every ten seconds while the block runs."""
+    began = time.monotonic()
+    _logger.info("reading %d files, %s", watch.sources, size(watch.input_bytes))
+
+    def show() -> None:
+        counts = read_progress(watch.progress_folder)
+        rate = counts["articles"] / max(time.monotonic() - began, 0.001)
+        _logger.info(
+            "%d of %d files, %d articles found (%.1f/s), %d enriched",
+            counts["files"],
+            watch.sources,
+            counts["articles"],
+            rate,
+            counts["enriched"],
+        )
+
+    with _repeating(show, _LOG_EVERY_SECONDS):
+        yield
+
+
+@contextmanager
+def _repeating(show: object, every_seconds: float) -> Iterator[None]:
+    done = threading.Event()
+
+    def repeat() -> None:
+        while not done.wait(every_seconds):
+            show()  # type: ignore[operator]
+
+    thread = threading.Thread(target=repeat, name="progress", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+def size(size_bytes: int) -> str:
+    """A size for a person: ``812 B``, ``3.4 MiB``."""
+    amount = float(size_bytes)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if amount < 1024 or unit == "GiB":
+            break
+        amount /= 1024
+    return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+
+
+def _reasons(details: dict[str, int]) -> str:
+    named = [f"{detail} {count}" for detail, count in sorted(details.items()) if detail]
+    return f"  ({', '.join(named)})" if named else ""
+
+
+def query(output: str) -> str:
+    """A query on the articles that can be pasted into a shell."""
+    files = f"{Path(output).as_posix().rstrip('/')}/articles/**/*.parquet".replace("'", "''")
+    return (
+        'duckdb -c "SELECT date, topic, title, authors FROM '
+        f"read_parquet('{files}', hive_partitioning = true) ORDER BY date, title\""
+    )
+
+
+def show_report(console: Console, report: RunReport) -> None:
+    """Print the account of a run, what it added, and how to go on from there."""
+    balance = report.balance
+    seconds = max(report.seconds, 0.001)
+    console.print(
+        f"[bold]newsbeam[/] {report.run_id}: {balance.sources} files, {balance.pages} pages, "
+        f"{balance.units} units in {seconds:.1f} s ({balance.units / seconds:.1f}/s)"
+    )
+    account = Table(box=None, show_header=False, pad_edge=True, padding=(0, 2))
+    account.add_column(justify="left")
+    account.add_column(justify="right")
+    account.add_column(justify="left")
+    for name, outcome in (
+        ("articles", "article"),
+        ("revisions", "revision"),
+        ("duplicates", "duplicate"),
+        ("unchanged", "unchanged"),
+        ("rejected", "rejected"),
+        ("failed", "failed"),
+    ):
+        account.add_row(name, str(report.count(outcome)), _reasons(report.details(outcome)))
+    total = sum(tally.count for tally in balance.tallies)
+    verdict = "[green]balanced[/]" if not balance.fault_count else "[red]does not balance[/]"
+    account.add_row("total", str(total), f"of {balance.units} units: {verdict}")
+    console.print(account)
+    _show_partitions(console, report)
+    for label, sentences, count in (
+        ("faults", balance.faults, balance.fault_count),
+        ("notes", balance.notes, balance.note_count),
+    ):
+        if sentences:
+            console.print(f"\n[bold]{label}[/]")
+            for sentence in sentences:
+                console.print(Text(f"  {sentence}"))
+            if count > len(sentences):
+                console.print(f"  … and {count - len(sentences)} more")
+    console.print(Text(f"\nfiles   {Path(report.output)}/{{articles,duplicates,failures}}/"))
+    console.print(Text(f"query   {query(report.output)}"), soft_wrap=True)
+
+
+def _show_partitions(console: Console, report: RunReport) -> None:
+    partitions = sorted(report.partitions().items())
+    if not partitions:
+        console.print("\nno new articles")
+        return
+    table = Table(box=None, padding=(0, 2), title="new articles", title_justify="left")
+    table.add_column("date")
+    table.add_column("topic")
+    table.add_column("rows", justify="right")
+    for (date, topic), rows in partitions[:MAX_PARTITIONS_SHOWN]:
+        table.add_row("unknown" if date == NULL_PARTITION else date, topic, str(rows))
+    console.print()
+    console.print(table)
+    hidden = partitions[MAX_PARTITIONS_SHOWN:]
+    if hidden:
+        rows = sum(count for _, count in hidden)
+        console.print(f"  … and {rows} rows in {len(hidden)} more partitions")

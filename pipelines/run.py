@@ -1,0 +1,228 @@
+"""Carrying out one run: list the sources, run the graph, check the account, publish."""
+
+from __future__ import annotations
+
+import datetime
+import logging
+import re
+import secrets
+import shutil
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.utils.timestamp import Timestamp
+
+from pipelines.config import IngestConfig
+from pipelines.dataset import Dataset, known_files
+from pipelines.ingest import RunPlan, build_graph
+from pipelines.sources import list_sources
+from schemas.arrow import SCHEMA_VERSION
+from schemas.records import Balance, WrittenFile
+from transforms.reading import ReadLimits
+from transforms.writing import read_report
+
+Clock = Callable[[], datetime.datetime]
+
+_logger = logging.getLogger("newsbeam")
+
+
+class RunFailedError(RuntimeError):
+    """The run failed for a reason outside the program; nothing was published."""
+
+
+@dataclass(frozen=True)
+class RunReport:
+    """What a run did."""
+
+    run_id: str
+    output: str
+    started_at: datetime.datetime
+    seconds: float
+    balance: Balance
+    files: list[WrittenFile] = field(default_factory=list)
+
+    def count(self, outcome: str) -> int:
+        """How many units ended as ``outcome``."""
+        return sum(tally.count for tally in self.balance.tallies if tally.outcome == outcome)
+
+    def details(self, outcome: str) -> dict[str, int]:
+        """How many units ended as ``outcome``, by kind or reason."""
+        return {
+            tally.detail: tally.count for tally in self.balance.tallies if tally.outcome == outcome
+        }
+
+    def rows(self, table: str) -> int:
+        """How many rows the run added to a table."""
+        return sum(file.rows for file in self.files if file.table == table)
+
+    def partitions(self) -> Counter[tuple[str, str]]:
+        """Rows the run added to ``articles``, by (date, topic)."""
+        counts: Counter[tuple[str, str]] = Counter()
+        for file in self.files:
+            match = re.match(r"articles/date=([^/]+)/topic=([^/]+)/", file.path)
+            if match:
+                counts[match[1], match[2]] += file.rows
+        return counts
+
+    def summary(self) -> dict[str, Any]:
+        """The report as plain values, for ``--json`` and the manifest."""
+        outcomes = ("article", "revision", "duplicate", "unchanged", "rejected", "failed")
+        return {
+            "run_id": self.run_id,
+            "output": self.output,
+            "schema_version": SCHEMA_VERSION,
+            "started_at": self.started_at.isoformat(timespec="seconds"),
+            "seconds": round(self.seconds, 3),
+            "sources": self.balance.sources,
+            "pages": self.balance.pages,
+            "units": self.balance.units,
+            "outcomes": {outcome: self.count(outcome) for outcome in outcomes},
+            "duplicates_by_kind": self.details("duplicate"),
+            "rejected_by_reason": self.details("rejected"),
+            "failed_by_reason": self.details("failed"),
+            "balanced": not self.balance.fault_count,
+            "faults": list(self.balance.faults),
+            "notes": list(self.balance.notes),
+            "new_rows": {
+                table: self.rows(table) for table in ("articles", "duplicates", "failures")
+            },
+            "articles_by_partition": [
+                {"date": date, "topic": topic, "rows": rows}
+                for (date, topic), rows in sorted(self.partitions().items())
+            ],
+        }
+
+
+def _utc_now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC)
+
+
+def new_run_id(started_at: datetime.datetime) -> str:
+    """A name for a run that sorts by time and that no two runs share."""
+    return f"{started_at:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Where a run can be watched from while it goes on."""
+
+    progress_folder: str
+    sources: int
+    input_bytes: int
+
+
+def ingest(
+    config: IngestConfig,
+    *,
+    clock: Clock = _utc_now,
+    watching: Callable[[Watch], Any] | None = None,
+) -> RunReport:
+    """Carry out a run.
+
+    ``watching`` is called once the sources are listed, with where to read the progress; it gives a
+    context manager that is open while the graph runs. ``clock`` says when the run starts.
+
+    Raises:
+        UsageError: if the sources or the output cannot be used as given.
+        RunFailedError: if the run could not be finished; the dataset is as it was.
+    """
+    started_at = clock().astimezone(datetime.UTC)
+    began = time.monotonic()
+    run_id = new_run_id(started_at)
+    sources = list_sources(config.sources, config.output)
+    input_bytes = sum(max(0, source.size_bytes) for source in sources)
+    dataset = Dataset(config.output)
+    staging = dataset.prepare(run_id)
+    progress_folder = tempfile.mkdtemp(prefix="newsbeam-progress-")
+    try:
+        known = known_files(dataset)
+        plan = RunPlan(
+            run_id=run_id,
+            observed_at=Timestamp.from_utc_datetime(started_at),
+            sources=sources,
+            known_articles=known["articles"],
+            known_duplicates=known["duplicates"],
+            known_failures=known["failures"],
+            staging=str(staging),
+            report_path=str(staging / "report.json"),
+            limits=ReadLimits(max_input_bytes=config.max_input_bytes),
+            dedup_threshold=config.dedup_threshold,
+            dedup_horizon_seconds=config.dedup_horizon_seconds,
+            progress_folder=progress_folder,
+        )
+        watch = Watch(progress_folder, len(sources), input_bytes)
+        if watching is None:
+            _run_graph(plan, config.pipeline_options(input_bytes), staging)
+        else:
+            with watching(watch):
+                _run_graph(plan, config.pipeline_options(input_bytes), staging)
+        balance, files = _checked_report(staging / "report.json", config.output)
+        report = RunReport(
+            run_id=run_id,
+            output=str(config.output),
+            started_at=started_at,
+            seconds=time.monotonic() - began,
+            balance=balance,
+            files=files,
+        )
+        if not balance.fault_count:
+            dataset.publish(run_id, files, {**report.summary(), "options": _options(config)})
+        return report
+    finally:
+        if not dataset.is_pending(run_id):
+            dataset.discard(run_id)
+        shutil.rmtree(progress_folder, ignore_errors=True)
+
+
+def _run_graph(plan: RunPlan, options: list[str], staging: Path) -> None:
+    pipeline = beam.Pipeline(options=PipelineOptions(options))
+    build_graph(pipeline, plan)
+    try:
+        pipeline.run().wait_until_finish()
+    except OSError as error:
+        raise RunFailedError(f"the run could not go on: {error}") from error
+    except RuntimeError as error:
+        reason = _declared_cause(str(error))
+        if reason is None:
+            raise
+        raise RunFailedError(f"{reason} ({_free_space(staging)})") from error
+
+
+def _declared_cause(error: str) -> str | None:
+    """The message of an operating system's error that Beam wrapped, or None if it is none.
+
+    A runner gives back the text of a worker's error, not the error itself.
+    """
+    last = next((line for line in reversed(error.splitlines()) if line.strip()), "")
+    match = re.search(r"OSError: \[Errno (?:28|122|30|13)\] (.*?)(?: \[while running .*)?$", last)
+    return match[1] if match else None
+
+
+def _free_space(folder: Path) -> str:
+    usage = shutil.disk_usage(folder)
+    return f"{usage.free:,} of {usage.total:,} bytes free at {folder}"
+
+
+def _checked_report(path: Path, output: Path) -> tuple[Balance, list[WrittenFile]]:
+    try:
+        balance, files = read_report(path)
+    except OSError as error:
+        raise RunFailedError(
+            f"the run left no report in {output}: {error.strerror} ({_free_space(output)})"
+        ) from error
+    errors = [file.error for file in files if file.error]
+    if errors:
+        more = f" (and {len(errors) - 1} files more)" if len(errors) > 1 else ""
+        raise RunFailedError(f"{errors[0]}{more}; nothing was added to the dataset")
+    return balance, files
+
+
+def _options(config: IngestConfig) -> dict[str, Any]:
+    return {name: str(value) for name, value in asdict(config).items()}

@@ -1,0 +1,227 @@
+"""Copies are found within the horizon, verified, and settled the same way in any order."""
+
+from __future__ import annotations
+
+import random
+
+import apache_beam as beam
+import pytest
+from apache_beam.testing import test_pipeline
+from apache_beam.testing.util import assert_that, equal_to
+from apache_beam.utils.timestamp import Timestamp
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipelines.config import LOCAL_RUNNER
+from schemas.records import Assignment, Fingerprint
+from transforms.deduplication import (
+    MAX_PAIRED_BUCKET,
+    AssignCopies,
+    FindCandidates,
+    candidate_pairs,
+    connected_components,
+    copy_kind,
+    likeness,
+    lsh_shape,
+    settle_component,
+)
+from transforms.fingerprints import fingerprint_article
+
+DAY_SECONDS = 86_400
+VOCABULARY = [f"word{number}" for number in range(3_000)]
+
+
+def story(seed: int, words: int = 300) -> list[str]:
+    chance = random.Random(seed)
+    return [chance.choice(VOCABULARY) for _ in range(words)]
+
+
+@pytest.fixture
+def make_fingerprint(make_article):
+    def make(words: list[str], origin: str, *, day: float = 0, **fields) -> Fingerprint:
+        observed_at = Timestamp(1_700_000_000 + day * DAY_SECONDS)
+        article = make_article(" ".join(words), origin, observed_at=observed_at, **fields)
+        return fingerprint_article(article)
+
+    return make
+
+
+def kind_of(left: Fingerprint, right: Fingerprint, threshold: float = 0.5) -> str:
+    return copy_kind(likeness(left, right), left, right, threshold)
+
+
+def by_origin(assignments: list[Assignment]) -> dict[str, tuple[str, str]]:
+    return {a.origin: (a.kind, a.canonical_origin) for a in assignments}
+
+
+@pytest.mark.parametrize("threshold", [0.4, 0.5, 0.6, 0.7, 0.8, 0.9])
+def test_lsh_meets_a_pair_at_the_threshold_almost_surely(threshold: float) -> None:
+    bands, rows = lsh_shape(threshold)
+    assert bands * rows <= 128
+    assert 1 - (1 - threshold**rows) ** bands >= 0.98
+
+
+def test_same_words_are_an_exact_copy(make_fingerprint) -> None:
+    assert kind_of(make_fingerprint(story(1), "a"), make_fingerprint(story(1), "b")) == "exact"
+
+
+def test_a_few_changed_words_make_a_near_copy(make_fingerprint) -> None:
+    changed = story(1)
+    changed[50], changed[150] = "altered", "again"
+    assert kind_of(make_fingerprint(story(1), "a"), make_fingerprint(changed, "b")) == "near"
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.8])
+def test_the_beginning_of_a_text_is_an_abridged_copy(make_fingerprint, share: float) -> None:
+    cut = story(1)[: int(300 * share)]
+    assert kind_of(make_fingerprint(story(1), "a"), make_fingerprint(cut, "b")) == "abridged"
+
+
+def test_different_stories_with_the_same_notice_are_no_copies(make_fingerprint) -> None:
+    notice = story(99, 40)
+    one = make_fingerprint(story(1) + notice, "a")
+    other = make_fingerprint(story(2) + notice, "b")
+    assert kind_of(one, other) == ""
+
+
+def test_components_are_named_by_their_least_member() -> None:
+    components = connected_components([("d", "c"), ("b", "c"), ("x", "y")])
+    assert components == {"b": "b", "c": "b", "d": "b", "x": "x", "y": "x"}
+
+
+def test_the_fuller_row_is_canonical(make_fingerprint) -> None:
+    bare = make_fingerprint(story(1), "a")
+    credited = make_fingerprint(story(1), "b", authors=("Ada Writer",), title="A title")
+    settled = by_origin(settle_component([bare, credited], 0.5))
+    assert settled == {"b": ("canonical", "b"), "a": ("exact", "b")}
+
+
+def test_a_whole_text_is_canonical_before_a_fuller_row_of_a_cut_one(make_fingerprint) -> None:
+    whole = make_fingerprint(story(1), "a")
+    cut = make_fingerprint(story(1)[:150], "b", authors=("Ada Writer",), title="A title")
+    settled = by_origin(settle_component([whole, cut], 0.5))
+    assert settled == {"a": ("canonical", "a"), "b": ("abridged", "a")}
+
+
+def test_a_row_of_the_dataset_stays_canonical(make_fingerprint) -> None:
+    known = make_fingerprint(story(1), "known:1:0")
+    known = Fingerprint(**{**vars(known), "known": True, "shingles": b""})
+    new = make_fingerprint(story(1), "b", authors=("Ada Writer",), title="A title")
+    assert by_origin(settle_component([new, known], 0.5)) == {"b": ("exact", "known:1:0")}
+
+
+def test_a_teaser_does_not_join_two_stories_that_both_contain_it(make_fingerprint) -> None:
+    teaser = story(3, 60)
+    one = make_fingerprint(teaser + story(1), "a")
+    other = make_fingerprint(teaser + story(2), "b")
+    settled = by_origin(settle_component([one, other, make_fingerprint(teaser, "c")], 0.5))
+    assert settled["a"][0] == settled["b"][0] == "canonical"
+    assert settled["c"][0] == "abridged"
+
+
+def test_a_changed_text_at_the_same_address_is_a_revision(make_fingerprint) -> None:
+    changed = story(1)
+    changed[50] = "corrected"
+    url = "https://example.org/story"
+    first = make_fingerprint(story(1), "a", canonical_url=url)
+    second = make_fingerprint(changed, "b", canonical_url=url, day=1)
+    settled = by_origin(settle_component([first, second], 0.5))
+    assert {kind for kind, _ in settled.values()} == {"canonical", "revision"}
+
+
+@given(order=st.permutations(range(7)))
+@settings(max_examples=30, deadline=None)
+def test_settling_does_not_depend_on_order(order: list[int]) -> None:
+    members = _order_free_members()
+    expected = by_origin(settle_component(members, 0.5))
+    assert by_origin(settle_component([members[place] for place in order], 0.5)) == expected
+
+
+def _order_free_members() -> list[Fingerprint]:
+    from schemas.records import Article, Extraction
+
+    def make(words: list[str], origin: str, title: str | None) -> Fingerprint:
+        extraction = Extraction("test", "", 1.0, "utf-8")
+        body = " ".join(words)
+        article = Article(origin, origin, origin, body, Timestamp(0), extraction, title=title)
+        return fingerprint_article(article)
+
+    base = story(1)
+    return [
+        make(base, "a", None),
+        make(base, "b", "title"),
+        make(base[:140], "c", "title"),
+        make(base[40:], "d", None),
+        make(base[:250] + story(5, 40), "e", "title"),
+        make(story(2), "f", "title"),
+        make(story(2)[:200], "g", None),
+    ]
+
+
+def test_a_crowded_bucket_connects_its_members_at_linear_cost() -> None:
+    members = [(f"origin{number:04d}", number) for number in range(20 * MAX_PAIRED_BUCKET)]
+    pairs = list(candidate_pairs(members, horizon_micros=10**9))
+    assert len(pairs) <= 10 * len(members)
+    assert len(set(connected_components(pairs).values())) == 1
+
+
+def run(transform, fingerprints: list[Fingerprint], check) -> None:
+    with test_pipeline.TestPipeline(runner=None, argv=[f"--runner={LOCAL_RUNNER}"]) as pipeline:
+        created = pipeline | beam.Create(fingerprints).with_output_types(Fingerprint)
+        assert_that(created | transform, check)
+
+
+@settings(max_examples=12, deadline=None)
+@given(
+    start_hours=st.floats(0, 14 * 24),
+    apart_hours=st.floats(0, 7 * 24),
+)
+def test_two_copies_within_the_horizon_meet_wherever_windows_end(
+    start_hours: float, apart_hours: float
+) -> None:
+    fingerprints = [
+        Fingerprint(
+            origin=origin,
+            article_id=origin,
+            content_hash="0" * 64,
+            source_uri=origin,
+            observed_at=Timestamp(hours * 3600),
+            word_count=5,
+            signature=b"",
+        )
+        for origin, hours in (("a", start_hours), ("b", start_hours + apart_hours))
+    ]
+    transform = FindCandidates(horizon_seconds=7 * DAY_SECONDS)
+    run(transform, fingerprints, equal_to([("a", "b")]))
+
+
+def test_copies_observed_further_apart_than_the_horizon_are_not_linked(make_fingerprint) -> None:
+    fingerprints = [
+        make_fingerprint(story(1), "a", day=0),
+        make_fingerprint(story(1), "b", day=7.01),
+    ]
+    transform = FindCandidates(horizon_seconds=7 * DAY_SECONDS)
+    run(transform, fingerprints, equal_to([]))
+
+
+def test_the_graph_assigns_every_text_once(make_fingerprint) -> None:
+    changed = story(1)
+    changed[50] = "altered"
+    fingerprints = [
+        make_fingerprint(story(1), "a", title="Title"),
+        make_fingerprint(story(1), "b"),
+        make_fingerprint(changed, "c"),
+        make_fingerprint(story(1)[:60], "d"),
+        make_fingerprint(story(2), "e"),
+    ]
+
+    def check(assignments: list[Assignment]) -> None:
+        assert sorted((a.origin, a.kind, a.canonical_origin, a.copies) for a in assignments) == [
+            ("a", "canonical", "a", 3),
+            ("b", "exact", "a", 0),
+            ("c", "near", "a", 0),
+            ("d", "abridged", "a", 0),
+            ("e", "canonical", "e", 0),
+        ]
+
+    run(AssignCopies(), fingerprints, check)

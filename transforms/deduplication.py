@@ -1,0 +1,351 @@
+"""Finding copies of one text, and settling which text is the canonical one.
+
+In: ``Fingerprint`` of the run's texts and of the dataset's rows. Out: ``Assignment``, one for each
+text of the run. Bounded; no failures. Bodies do not travel here, only fingerprints.
+
+Four steps, the first three in Beam's own terms:
+
+1. **Candidates.** Each fingerprint is put under its content hash, its LSH bands and its anchors,
+   in sliding windows of twice the horizon, one horizon apart. Why two copies within the horizon
+   always meet: the window that starts at the last multiple of the horizon before the earlier copy
+   reaches at least one horizon beyond it. What shares a key in a window is a candidate pair.
+2. **Links.** Candidate pairs are joined with both fingerprints and verified: a link needs equal
+   content hashes, or a Jaccard similarity of the shingles above the threshold, or that one text
+   contains nearly all of the other.
+3. **Components.** Connected components of the links (only origins travel to this step).
+4. **Settling.** In each component the canonical text is chosen by a rule that does not depend on
+   order, and each member is held against *it*: what is a copy only of a copy starts a cluster of
+   its own, so that no chain of small steps joins different stories.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import apache_beam as beam
+import numpy as np
+import numpy.typing as npt
+from apache_beam.pvalue import PCollection
+from apache_beam.transforms import window
+
+from schemas.records import Assignment, Fingerprint
+from transforms.fingerprints import SIGNATURE_LENGTH
+
+DEFAULT_THRESHOLD = 0.5
+"""Jaccard similarity of three-word shingles from which two texts are near copies. Chosen by
+``make bench``; see ``benchmarks/dedup.py``."""
+DEFAULT_HORIZON_SECONDS = 7 * 24 * 3600
+ABRIDGED_CONTAINMENT = 0.8
+"""Share of the shorter text's shingles that the longer one must hold."""
+WHOLE_TEXT_SHARE = 0.9
+"""A text with this share of the longest member's words may be canonical; a shorter one is cut."""
+MAX_PAIRED_BUCKET = 64
+"""In a larger bucket each text is paired with a few hubs instead of with all others."""
+_HUBS = 8
+_CANDIDATE_RECALL = 0.98
+
+Shingles = npt.NDArray[np.uint32]
+
+
+def lsh_shape(threshold: float) -> tuple[int, int]:
+    """Bands and rows of the LSH for a threshold (Leskovec et al., Mining of Massive Datasets, 3).
+
+    The most rows (fewest false candidates) with which a pair exactly at the threshold still shares
+    a band with a probability of at least 0.98.
+    """
+    for rows in range(16, 1, -1):
+        bands = SIGNATURE_LENGTH // rows
+        if 1 - (1 - threshold**rows) ** bands >= _CANDIDATE_RECALL:
+            return bands, rows
+    return SIGNATURE_LENGTH, 1
+
+
+def bucket_keys(fingerprint: Fingerprint, bands: int, rows: int) -> list[bytes]:
+    """The keys under which a fingerprint meets its candidates: hash, bands and anchors."""
+    keys = [b"h" + bytes.fromhex(fingerprint.content_hash)[:16]]
+    row_bytes = 4 * rows
+    for band in range(bands if fingerprint.signature else 0):
+        part = fingerprint.signature[band * row_bytes : (band + 1) * row_bytes]
+        keys.append(b"b" + band.to_bytes(2, "little") + part)
+    keys.extend(
+        b"a" + fingerprint.anchors[at : at + 8] for at in range(0, len(fingerprint.anchors), 8)
+    )
+    return keys
+
+
+def candidate_pairs(
+    members: Iterable[tuple[str, int]], horizon_micros: int
+) -> Iterator[tuple[str, str]]:
+    """Pairs of origins in one bucket that were observed within the horizon, lesser origin first.
+
+    ``members`` are (origin, observed at, in microseconds). A bucket of more than
+    ``MAX_PAIRED_BUCKET`` members is one text with many copies, or a phrase that many texts share:
+    there each member is paired with its neighbour in time and with a few hubs, which connects the
+    copies at linear cost.
+    """
+    ordered = sorted(set(members), key=lambda member: (member[1], member[0]))
+    small = len(ordered) <= MAX_PAIRED_BUCKET
+    for place, (origin, observed) in enumerate(ordered):
+        if small:
+            others = ordered[:place]
+        else:
+            others = [*ordered[max(0, place - 1) : place], *ordered[: min(place, _HUBS)]]
+        for other, other_observed in others:
+            if observed - other_observed <= horizon_micros and origin != other:
+                yield (origin, other) if origin < other else (other, origin)
+
+
+def _shingles(fingerprint: Fingerprint) -> Shingles:
+    return np.frombuffer(fingerprint.shingles, "<u4")
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """How alike two texts are."""
+
+    exact: bool
+    jaccard: float
+    containment: float
+    """Share of the smaller shingle set that the larger holds; 0 where it cannot be told."""
+
+
+def likeness(left: Fingerprint, right: Fingerprint) -> Likeness:
+    """Compare two fingerprints; by their MinHash signatures where one is a row of the dataset."""
+    if left.content_hash == right.content_hash:
+        return Likeness(exact=True, jaccard=1.0, containment=1.0)
+    if left.shingles and right.shingles:
+        a, b = _shingles(left), _shingles(right)
+        shared = int(np.intersect1d(a, b, assume_unique=True).size)
+        return Likeness(False, shared / (a.size + b.size - shared), shared / min(a.size, b.size))
+    if left.signature and right.signature:
+        same = np.frombuffer(left.signature, "<u4") == np.frombuffer(right.signature, "<u4")
+        return Likeness(False, float(same.mean()), 0.0)
+    return Likeness(False, 0.0, 0.0)
+
+
+def copy_kind(alike: Likeness, left: Fingerprint, right: Fingerprint, threshold: float) -> str:
+    """``exact``, ``abridged``, ``near``, or an empty string for different texts."""
+    if alike.exact:
+        return "exact"
+    shorter, longer = sorted((left.word_count, right.word_count))
+    if alike.containment >= ABRIDGED_CONTAINMENT and shorter < WHOLE_TEXT_SHARE * longer:
+        return "abridged"
+    return "near" if alike.jaccard >= threshold else ""
+
+
+def verified_link(
+    left: Fingerprint, right: Fingerprint, threshold: float
+) -> tuple[str, str] | None:
+    """The pair of origins if the two are copies, else None."""
+    if copy_kind(likeness(left, right), left, right, threshold):
+        return left.origin, right.origin
+    return None
+
+
+def connected_components(links: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Each linked origin's component, named by its least member (union-find, path halving)."""
+    parent: dict[str, str] = {}
+
+    def root(origin: str) -> str:
+        parent.setdefault(origin, origin)
+        while parent[origin] != origin:
+            parent[origin] = parent[parent[origin]]
+            origin = parent[origin]
+        return origin
+
+    for left, right in links:
+        low, high = sorted((root(left), root(right)))
+        parent[high] = low
+    return {origin: root(origin) for origin in parent}
+
+
+def choose_canonical(members: Sequence[Fingerprint]) -> Fingerprint:
+    """The member that stands for all, whatever their order.
+
+    A row of the dataset first, for it is already published; then a whole text before a cut one,
+    the row that knows most about itself, the earliest published, the earliest observed, and last
+    the content hash and origin, so that no tie is left to chance.
+    """
+    longest = max(member.word_count for member in members)
+
+    def rank(member: Fingerprint) -> tuple[object, ...]:
+        return (
+            not member.known,
+            member.word_count < WHOLE_TEXT_SHARE * longest,
+            -member.completeness,
+            member.published_at is None,
+            member.published_at.micros if member.published_at is not None else 0,
+            member.observed_at.micros,
+            member.content_hash,
+            member.origin,
+        )
+
+    return min(members, key=rank)
+
+
+def settle_component(members: Iterable[Fingerprint], threshold: float) -> list[Assignment]:
+    """Decide each text of a connected component; rows of the dataset get no assignment.
+
+    The canonical text takes the members that are copies of it; the rest are settled likewise.
+    """
+    remaining = list({member.origin: member for member in members}.values())
+    assignments: list[Assignment] = []
+    while remaining:
+        canonical = choose_canonical(remaining)
+        copies: list[Assignment] = []
+        rest: list[Fingerprint] = []
+        for member in remaining:
+            if member is canonical:
+                continue
+            alike = likeness(member, canonical)
+            kind = copy_kind(alike, member, canonical, threshold)
+            if not kind:
+                rest.append(member)
+            elif not member.known:
+                if member.article_id == canonical.article_id and kind != "exact":
+                    kind = "revision"
+                copies.append(
+                    Assignment(
+                        origin=member.origin,
+                        canonical_origin=canonical.origin,
+                        canonical_id=canonical.article_id,
+                        kind=kind,
+                        similarity=alike.containment if kind == "abridged" else alike.jaccard,
+                    )
+                )
+        if not canonical.known:
+            assignments.append(
+                Assignment(
+                    origin=canonical.origin,
+                    canonical_origin=canonical.origin,
+                    canonical_id=canonical.article_id,
+                    kind="canonical",
+                    similarity=1.0,
+                    copies=sum(copy.kind != "revision" for copy in copies),
+                )
+            )
+        assignments.extend(copies)
+        remaining = rest
+    return assignments
+
+
+class _Candidates(beam.DoFn):
+    def __init__(self, horizon_micros: int) -> None:
+        self._horizon_micros = horizon_micros
+
+    def process(self, bucket: tuple[bytes, Iterable[tuple[str, int]]]) -> Iterator[tuple[str, str]]:
+        yield from candidate_pairs(bucket[1], self._horizon_micros)
+
+
+@dataclass
+class FindCandidates(beam.PTransform):
+    """``Fingerprint`` → candidate pairs of origins, each once, in the global window."""
+
+    threshold: float = DEFAULT_THRESHOLD
+    horizon_seconds: int = DEFAULT_HORIZON_SECONDS
+
+    def expand(self, fingerprints: PCollection[Fingerprint]) -> PCollection[tuple[str, str]]:
+        """Group by bucket in windows that no horizon can fall between, and pair what meets."""
+        bands, rows = lsh_shape(self.threshold)
+
+        def keyed(fingerprint: Fingerprint) -> Iterator[tuple[bytes, tuple[str, int]]]:
+            member = (fingerprint.origin, fingerprint.observed_at.micros)
+            for key in bucket_keys(fingerprint, bands, rows):
+                yield key, member
+
+        return (
+            fingerprints
+            | "AtObservation"
+            >> beam.Map(lambda fp: window.TimestampedValue(fp, fp.observed_at)).with_output_types(
+                Fingerprint
+            )
+            | "HorizonWindows"
+            >> beam.WindowInto(
+                window.SlidingWindows(2 * self.horizon_seconds, self.horizon_seconds)
+            )
+            | "Buckets" >> beam.FlatMap(keyed).with_output_types(tuple[bytes, tuple[str, int]])
+            | beam.GroupByKey()
+            | "Pairs"
+            >> beam.ParDo(_Candidates(self.horizon_seconds * 1_000_000)).with_output_types(
+                tuple[str, str]
+            )
+            | "Rewindow" >> beam.WindowInto(window.GlobalWindows())
+            | beam.Distinct()
+        )
+
+
+def _with_left(
+    joined: tuple[str, dict[str, Sequence[object]]],
+) -> Iterator[tuple[str, object]]:
+    _, sides = joined
+    for fingerprint in sides["fingerprint"]:
+        for other in sides["pair"]:
+            yield str(other), fingerprint
+
+
+def _links(
+    joined: tuple[str, dict[str, Sequence[Fingerprint]]], threshold: float
+) -> Iterator[tuple[str, str]]:
+    _, sides = joined
+    for right in sides["fingerprint"]:
+        for left in sides["left"]:
+            link = verified_link(left, right, threshold)
+            if link:
+                yield link
+
+
+def _members(
+    joined: tuple[str, dict[str, Sequence[object]]],
+) -> Iterator[tuple[str, object]]:
+    origin, sides = joined
+    component = next(iter(sides["component"]), origin)
+    for fingerprint in sides["fingerprint"]:
+        yield str(component), fingerprint
+
+
+@dataclass
+class AssignCopies(beam.PTransform):
+    """``Fingerprint`` (of the run and of the dataset) → ``Assignment`` (of the run's texts)."""
+
+    threshold: float = DEFAULT_THRESHOLD
+    horizon_seconds: int = DEFAULT_HORIZON_SECONDS
+
+    def expand(self, fingerprints: PCollection[Fingerprint]) -> PCollection[Assignment]:
+        """Candidates, links, components, settling: the four steps of the module's docstring."""
+        threshold = self.threshold
+        by_origin = fingerprints | "ByOrigin" >> beam.Map(
+            lambda fp: (fp.origin, dataclasses.replace(fp, anchors=b""))
+        ).with_output_types(tuple[str, Fingerprint])
+        pairs = fingerprints | FindCandidates(threshold, self.horizon_seconds)
+        links = (
+            {
+                "fingerprint": by_origin,
+                "left": {"fingerprint": by_origin, "pair": pairs}
+                | "JoinLeft" >> beam.CoGroupByKey()
+                | "WithLeft" >> beam.FlatMap(_with_left).with_output_types(tuple[str, Fingerprint]),
+            }
+            | "JoinRight" >> beam.CoGroupByKey()
+            | "Verify" >> beam.FlatMap(_links, threshold).with_output_types(tuple[str, str])
+        )
+        components = (
+            links
+            | "OneKey"
+            >> beam.Map(lambda link: (0, link)).with_output_types(tuple[int, tuple[str, str]])
+            | "AllLinks" >> beam.GroupByKey()
+            | "Components"
+            >> beam.FlatMap(
+                lambda keyed: sorted(connected_components(keyed[1]).items())
+            ).with_output_types(tuple[str, str])
+        )
+        return (
+            {"fingerprint": by_origin, "component": components}
+            | "JoinComponents" >> beam.CoGroupByKey()
+            | "Members" >> beam.FlatMap(_members).with_output_types(tuple[str, Fingerprint])
+            | "Clusters" >> beam.GroupByKey()
+            | "Settle"
+            >> beam.FlatMap(
+                lambda cluster: settle_component(cluster[1], threshold)
+            ).with_output_types(Assignment)
+        )

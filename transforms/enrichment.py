@@ -1,0 +1,101 @@
+"""Enriching articles with language, entities and topics.
+
+In: ``UniqueArticle``. Out: ``EnrichedArticle``, one each. Bounded or not; no failures: a text that
+a model cannot serve is kept without what the model would have given, and a note says why.
+
+Models are loaded once a worker process, however many threads it runs. Batches bound what the
+entity model is given at a time; they never show in the result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import apache_beam as beam
+from apache_beam.pvalue import PCollection
+from apache_beam.utils.shared import Shared
+
+from schemas.records import EnrichedArticle, UniqueArticle
+from transforms.entities import EntityRecognizer
+from transforms.language import Identifier, identify_language, load_identifier
+from transforms.topics import TopicModel, classify_topics
+
+MAX_BATCH_ARTICLES = 64
+TOPIC_MODEL = "newsbeam-lexicon==1"
+
+
+@dataclass(frozen=True)
+class Models:
+    """What enrichment needs loaded."""
+
+    identifier: Identifier
+    recognizer: EntityRecognizer
+    topics: TopicModel
+
+
+class _LoadedModels(Models):
+    """The models as something that ``Shared`` can hold weakly."""
+
+
+def load_models() -> Models:
+    """Load all models; some seconds and some hundred MB."""
+    return _LoadedModels(load_identifier(), EntityRecognizer.load(), TopicModel.load())
+
+
+def enrich_articles(models: Models, batch: Sequence[UniqueArticle]) -> Iterator[EnrichedArticle]:
+    """Enrich a batch; the results are in its order and do not depend on its bounds."""
+    articles = [unique.article for unique in batch]
+    languages = [
+        identify_language(models.identifier, article.title, article.body, article.declared_language)
+        for article in articles
+    ]
+    found = models.recognizer.find_entities(
+        [article.body for article in articles], [language.code for language in languages]
+    )
+    for unique, article, language, entities in zip(batch, articles, languages, found, strict=True):
+        topics = classify_topics(
+            models.topics,
+            article.title,
+            article.body,
+            language.code,
+            article.tags,
+            article.section,
+        )
+        yield EnrichedArticle(
+            unique=unique,
+            language=language.code,
+            language_score=language.score if language.code else None,
+            topic=topics.best,
+            topics=topics.topics,
+            entities=entities.entities,
+            entity_model=entities.model or None,
+            entity_note=entities.note,
+            topic_model=TOPIC_MODEL,
+            topic_note=topics.note or None,
+        )
+
+
+class _Enrich(beam.DoFn):
+    def __init__(self, shared: Shared) -> None:
+        self._shared = shared
+
+    def setup(self) -> None:
+        self._models = self._shared.acquire(load_models)
+
+    def process(self, batch: Sequence[UniqueArticle]) -> Iterator[EnrichedArticle]:
+        yield from enrich_articles(self._models, batch)
+
+
+@dataclass
+class EnrichArticles(beam.PTransform):
+    """``UniqueArticle`` → ``EnrichedArticle``."""
+
+    def expand(self, articles: PCollection[UniqueArticle]) -> PCollection[EnrichedArticle]:
+        """Spread the articles over the workers, batch them, enrich each batch."""
+        return (
+            articles
+            | beam.Reshuffle()
+            | beam.BatchElements(min_batch_size=1, max_batch_size=MAX_BATCH_ARTICLES)
+            | beam.ParDo(_Enrich(Shared())).with_output_types(EnrichedArticle)
+        )

@@ -1,0 +1,198 @@
+"""The run's double-entry account: nothing lost, nothing silent.
+
+In: ``LedgerEntry`` from every stage. Out: one ``Balance``. Bounded; no failures.
+
+Each source, page and unit is opened where it enters the graph and closed where it ends:
+
+- a *source* (file) is opened by the list the run was given and closed by the reader, which says
+  how many pages it gave;
+- a *page* is opened by the reader and closed by the extractor, which says how many units it gave;
+  what fails to be read is a page that gave one unit;
+- a *unit* (article, rejection or failure) is opened by the extractor and closed where its row is
+  staged, or where it is found to be unchanged.
+
+The account balances if every key was opened once and closed once, sources gave as many pages as
+there are, and pages as many units. Keys, not counters, are compared, for a bundle that a runner
+retries would count twice.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import apache_beam as beam
+from apache_beam.pvalue import PCollection
+
+from schemas.records import (
+    Article,
+    Balance,
+    Failure,
+    Fingerprint,
+    LedgerEntry,
+    Page,
+    Source,
+    Tally,
+)
+
+MAX_LISTED = 20
+"""How many faults and notes a balance spells out; all are counted."""
+
+
+def open_source(source: Source) -> LedgerEntry:
+    """A file that the run was told to read."""
+    return LedgerEntry("source", source.uri, opened=1, closed=0)
+
+
+def close_source(uri: str, pages: int) -> LedgerEntry:
+    """A file that was read to its end or to where it broke, with what it gave."""
+    return LedgerEntry("source", uri, opened=0, closed=1, children=pages)
+
+
+def open_page(page: Page) -> LedgerEntry:
+    """A page that was read."""
+    return LedgerEntry("page", page.origin, opened=1, closed=0)
+
+
+def close_page(origin: str, units: int) -> LedgerEntry:
+    """A page that was extracted, with how many articles and failures it gave."""
+    return LedgerEntry("page", origin, opened=0, closed=1, children=units)
+
+
+def unread_page(failure: Failure) -> LedgerEntry:
+    """A page that failed to be read: opened and closed at once, with one unit."""
+    return LedgerEntry("page", failure.origin, opened=1, closed=1, children=1)
+
+
+def open_article(article: Article) -> LedgerEntry:
+    """An article that was extracted."""
+    note = ""
+    if article.extraction.repaired:
+        note = (
+            f"{article.origin}: not clean {article.extraction.encoding}; "
+            "undecodable bytes were repaired"
+        )
+    return LedgerEntry("unit", article.origin, opened=1, closed=0, note=note)
+
+
+def open_failure(failure: Failure) -> LedgerEntry:
+    """A rejection or failure."""
+    return LedgerEntry("unit", failure.origin, opened=1, closed=0)
+
+
+def close_unchanged(fingerprint: Fingerprint) -> LedgerEntry:
+    """A text that the dataset already holds from the same file."""
+    return LedgerEntry("unit", fingerprint.origin, opened=0, closed=1, outcome="unchanged")
+
+
+def close_recorded(failure: Failure) -> LedgerEntry:
+    """A failure that the dataset already holds: it counts as what it is, but adds no row."""
+    return LedgerEntry(
+        "unit", failure.origin, opened=0, closed=1, outcome=failure.kind, detail=failure.reason
+    )
+
+
+@dataclass
+class BalanceAccumulator:
+    """A balance in the making."""
+
+    accounts: Counter[str] = field(default_factory=Counter)
+    children: Counter[str] = field(default_factory=Counter)
+    outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)
+    faults: list[str] = field(default_factory=list)
+    fault_count: int = 0
+    notes: list[str] = field(default_factory=list)
+    note_count: int = 0
+
+
+def _least(sentences: list[str]) -> list[str]:
+    return sorted(sentences)[:MAX_LISTED]
+
+
+class BalanceAccounts(beam.CombineFn):
+    """Accounts, (level, key) with their entries → one ``Balance``; order-free."""
+
+    def create_accumulator(self) -> BalanceAccumulator:
+        """An account book with nothing in it."""
+        return BalanceAccumulator()
+
+    def add_input(
+        self,
+        accumulator: BalanceAccumulator,
+        account: tuple[tuple[str, str], Iterable[LedgerEntry]],
+    ) -> BalanceAccumulator:
+        """Settle one key: opened once, closed once, or a fault."""
+        (level, key), grouped = account
+        entries = list(grouped)
+        opened = sum(entry.opened for entry in entries)
+        closed = sum(entry.closed for entry in entries)
+        accumulator.accounts[level] += 1
+        accumulator.children[level] += sum(entry.children for entry in entries)
+        if (opened, closed) != (1, 1):
+            accumulator.fault_count += 1
+            accumulator.faults.append(
+                f"{level} {key!r} was opened {opened} times and closed {closed} times"
+            )
+        for entry in entries:
+            if level == "unit" and entry.closed:
+                accumulator.outcomes[entry.outcome, entry.detail] += 1
+            if entry.note:
+                accumulator.note_count += 1
+                accumulator.notes.append(entry.note)
+        accumulator.faults = _least(accumulator.faults)
+        accumulator.notes = _least(accumulator.notes)
+        return accumulator
+
+    def merge_accumulators(self, accumulators: Iterable[BalanceAccumulator]) -> BalanceAccumulator:
+        """Add up partial books."""
+        merged = self.create_accumulator()
+        for part in accumulators:
+            merged.accounts.update(part.accounts)
+            merged.children.update(part.children)
+            merged.outcomes.update(part.outcomes)
+            merged.fault_count += part.fault_count
+            merged.note_count += part.note_count
+            merged.faults = _least(merged.faults + part.faults)
+            merged.notes = _least(merged.notes + part.notes)
+        return merged
+
+    def extract_output(self, accumulator: BalanceAccumulator) -> Balance:
+        """Close the book: compare the levels with each other."""
+        faults = list(accumulator.faults)
+        fault_count = accumulator.fault_count
+        for level, below in (("source", "page"), ("page", "unit")):
+            given, counted = accumulator.children[level], accumulator.accounts[below]
+            if given != counted:
+                fault_count += 1
+                faults.append(f"{level}s gave {given} {below}s, but {counted} were accounted for")
+        tallies = (
+            Tally(outcome, detail, count)
+            for (outcome, detail), count in sorted(accumulator.outcomes.items())
+        )
+        return Balance(
+            sources=accumulator.accounts["source"],
+            pages=accumulator.accounts["page"],
+            units=accumulator.accounts["unit"],
+            tallies=tuple(tallies),
+            faults=tuple(faults),
+            fault_count=fault_count,
+            notes=tuple(accumulator.notes),
+            note_count=accumulator.note_count,
+        )
+
+
+@dataclass
+class BalanceLedger(beam.PTransform):
+    """``LedgerEntry`` → one ``Balance``."""
+
+    def expand(self, entries: PCollection[LedgerEntry]) -> PCollection[Balance]:
+        """Group by key, settle each, add up."""
+        return (
+            entries
+            | beam.Map(lambda entry: ((entry.level, entry.key), entry)).with_output_types(
+                tuple[tuple[str, str], LedgerEntry]
+            )
+            | beam.GroupByKey()
+            | beam.CombineGlobally(BalanceAccounts()).with_output_types(Balance)
+        )

@@ -1,0 +1,1204 @@
+"""Saved pages and feed items → articles.
+
+``Page`` of kind ``html`` or ``feed-item`` → one ``Article``, or the ``Failure`` that says why there
+is none. The body of a page is trafilatura's. Its metadata are read here, each from the best place
+that states it, and the place is noted: JSON-LD (schema.org) before OpenGraph before other ``meta``
+elements, microdata and markup, and trafilatura's heuristics last. Pure and bounded by its input.
+"""
+
+from __future__ import annotations
+
+import functools
+import html
+import importlib.metadata
+import itertools
+import json
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+from urllib.parse import unquote, urljoin, urlsplit
+
+import trafilatura
+from apache_beam.utils.timestamp import Timestamp
+from lxml import etree
+from lxml.html import HtmlElement
+from trafilatura.metadata import extract_author
+from trafilatura.utils import load_html
+
+from schemas.records import (
+    Article,
+    DateHint,
+    Extraction,
+    Failure,
+    Page,
+    Provenance,
+    PublicationDate,
+)
+from transforms.dates import parse_metadata_date
+from transforms.decoding import Decoded, UndecodableText, decode_text
+
+MIN_BODY_WORDS = 25
+"""A text with fewer words is no article: a caption, a notice, a page's furniture."""
+
+MAX_PAYLOAD_BYTES = 1024 * 1024
+"""How much of a page a failure keeps."""
+
+_MAX_INTERSTITIAL_WORDS = 200
+_PROSE_WORDS = 12
+_MAX_JSON_LD_CHARS = 2_000_000
+_MAX_JSON_LD_NODES = 2_000
+_MAX_AUTHOR_CHARS = 60
+_MAX_AUTHOR_WORDS = 6
+_MAX_AUTHORS = 20
+_MAX_TAGS = 50
+_MAX_VALUE_CHARS = 2_000
+
+
+class _Candidate(NamedTuple):
+    """A value that a page states for a field, and where."""
+
+    value: str
+    source: str
+
+
+# ── pages ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def extract_page(page: Page) -> list[Article | Failure]:
+    """Take the article out of a saved page.
+
+    Returns:
+        One value: the article; or a failure, rejected as ``no-article`` or ``challenge-page``, or
+        failed as ``undecodable`` or ``unparsable``.
+    """
+    try:
+        decoded = decode_text(page.content, page.charset, html=True)
+    except UndecodableText as error:
+        return [_failure(page, "failed", "undecodable", str(error))]
+    try:
+        return [_extract(page, decoded)]
+    except (etree.LxmlError, RecursionError, _Unparsable) as error:
+        # What lxml and trafilatura raise for hostile markup; anything else is a bug.
+        words = " ".join(str(error).split())[:200] or type(error).__name__
+        return [_failure(page, "failed", "unparsable", f"its markup cannot be parsed: {words}")]
+
+
+class _Unparsable(ValueError):  # noqa: N818 - becomes a Failure
+    """The markup gives no tree."""
+
+
+def _extract(page: Page, decoded: Decoded) -> Article | Failure:
+    tree = load_html(_XML_DECLARATION.sub("", decoded.text, count=1))
+    if tree is None:
+        raise _Unparsable(f"{len(decoded.text):,} characters hold no HTML document")
+    about = read_metadata(tree, decoded.text, page.url, page.observed_at)
+    visible = _visible_text(tree)
+    document = trafilatura.bare_extraction(
+        tree, url=page.url, fast=True, include_comments=False, with_metadata=False
+    )
+    paragraphs = _paragraphs_of((document.text if document is not None else None) or "")
+    words = sum(map(count_words, paragraphs))
+    sign = interstitial_sign(about.title, paragraphs, visible)
+    if sign is not None:
+        message = f"it is a page before the page, not an article: {sign}"
+        return _failure(page, "rejected", "challenge-page", message)
+    if words < MIN_BODY_WORDS:
+        message = (
+            f"its main text has {words} words; an article has at least {MIN_BODY_WORDS}"
+            if words
+            else "no main text was found in it"
+        )
+        return _failure(page, "rejected", "no-article", message)
+    return Article(
+        origin=page.origin,
+        page_origin=page.origin,
+        source_uri=page.source_uri,
+        body="\n\n".join(paragraphs),
+        observed_at=page.observed_at,
+        extraction=Extraction(
+            method="trafilatura",
+            versions=_versions("trafilatura"),
+            quality=prose_share(paragraphs),
+            encoding=decoded.encoding,
+            repaired=decoded.repaired,
+        ),
+        title=about.title,
+        url=page.url or about.page_url,
+        canonical_url=about.canonical_url,
+        site=about.site,
+        feed_url=page.feed_url,
+        authors=about.authors,
+        agency=about.agency,
+        declared_language=about.language,
+        description=about.description,
+        image_url=about.image_url,
+        tags=about.tags,
+        section=about.section,
+        published=about.published,
+        hints=about.hints,
+        rights=about.rights,
+        provenance=about.provenance,
+    )
+
+
+_XML_DECLARATION = re.compile(r"\A\s*<\?xml[^>]*\?>")
+
+
+def _failure(page: Page, kind: str, reason: str, message: str) -> Failure:
+    return Failure(
+        kind=kind,
+        stage="extract",
+        reason=reason,
+        message=message,
+        origin=page.origin,
+        source_uri=page.source_uri,
+        observed_at=page.observed_at,
+        payload=page.content[:MAX_PAYLOAD_BYTES],
+        url=page.url,
+    )
+
+
+@functools.cache
+def _versions(*names: str) -> str:
+    return " ".join(f"{name}=={importlib.metadata.version(name)}" for name in names)
+
+
+def _paragraphs_of(text: str) -> list[str]:
+    """The lines of a text, each a paragraph, without the empty ones."""
+    lines = (" ".join(line.split()) for line in text.split("\n"))
+    return [line for line in lines if line]
+
+
+# ── words and prose ─────────────────────────────────────────────────────────────────────────────
+
+_WORD = re.compile(r"[^\W_]+(?:['’\-.][^\W_]+)*")
+# Scripts that are written without spaces; two characters make a word, roughly.
+_UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")
+_SENTENCE_END = re.compile('[.!?…。！？।؟]["\'”’»«)\\]]*$|["”’»]$')
+
+
+def count_words(text: str) -> int:
+    """Number of words; in a script without spaces, half the number of characters."""
+    unspaced, spaced_only = len(_UNSPACED.findall(text)), text
+    if unspaced:
+        spaced_only = _UNSPACED.sub(" ", text)
+    return sum(1 for _ in _WORD.finditer(spaced_only)) + (unspaced + 1) // 2
+
+
+def prose_share(paragraphs: Iterable[str]) -> float:
+    """Share of the words that stand in prose: paragraphs of a dozen words that end a sentence."""
+    words = prose = 0
+    for paragraph in paragraphs:
+        count = count_words(paragraph)
+        words += count
+        if count >= _PROSE_WORDS and _SENTENCE_END.search(paragraph):
+            prose += count
+    return round(prose / words, 3) if words else 0.0
+
+
+# ── pages before the page ───────────────────────────────────────────────────────────────────────
+
+_INTERSTITIAL_TITLE = re.compile(
+    r"^(?:just a moment\b|attention required\b|access (?:to this page )?(?:has been )?denied\b"
+    r"|are you (?:a )?(?:human|robot)\b|(?:please )?verify(?:ing)? (?:that )?you are (?:a )?human"
+    r"|pardon our interruption|security check\b|checking your browser|bot (?:verification|check)"
+    r"|human verification|robot check|one moment,? please|request (?:blocked|rejected|denied)"
+    r"|you have been blocked|before you continue|cookie consent|ddos[- ]guard"
+    r"|(?:40[134]|410|429|50[0-4])\b[\s:–-]*(?:forbidden|unauthorized|not found|gone|error"
+    r"|too many requests|service|bad gateway|gateway|internal|page|$)"
+    r"|(?:page|seite|página|pagina) (?:not found|nicht gefunden|no encontrada|non trovata))",
+    re.IGNORECASE,
+)
+_INTERSTITIAL_SENTENCES = {
+    "it asks for proof that the reader is human": re.compile(
+        r"(?:verify|confirm|prove|make sure|ensure|checking if)\b.{0,40}"
+        r"\b(?:you(?:'|’)?re|you are|are)\b.{0,20}\b(?:human|robot|bot)\b"
+        r"|\b(?:complete|solve)\b.{0,40}\bcaptcha\b|unusual (?:traffic|activity) from your"
+        r"|checking your browser|\bas you were browsing\b|not a robot\b"
+        r"|(?:performance|security).{0,20}\bby cloudflare\b|\bray id\b",
+        re.IGNORECASE,
+    ),
+    "it asks for JavaScript or cookies": re.compile(
+        r"(?:enable|activate|turn on|requires?|allow)\b.{0,30}\b(?:java ?script|cookies)\b"
+        r"|(?:java ?script|cookies)\b.{0,30}\b(?:(?:is|are|must be|to be) )(?:enabled|disabled|required)",
+        re.IGNORECASE,
+    ),
+    "it denies access": re.compile(
+        r"you (?:do not|don(?:'|’)t) have permission to access|\baccess (?:to .{0,40})?(?:is |was |has "
+        r"been )?(?:denied|blocked|forbidden)\b|(?:your|this) (?:ip|request) .{0,40}\bblocked\b"
+        r"|not available in your (?:country|region|location)"
+        r"|unavailable (?:for legal reasons|in your)|reference #[\da-f.]{8,}",
+        re.IGNORECASE,
+    ),
+    "it asks for consent": re.compile(
+        r"\b(?:we|our partners|partners|us)\b.{0,80}\b(?:cookies?|personal data|privacy)\b"
+        r"|\b(?:accept|reject|manage|consent)\b.{0,60}\b(?:cookies?|consent|choices|preferences"
+        r"|partners|purposes|tracking)\b|\byour (?:privacy|consent|choices)\b"
+        r"|\blegitimate interest|\bvendors?\b.{0,40}\b(?:data|consent)\b",
+        re.IGNORECASE,
+    ),
+    "it asks for a subscription": re.compile(
+        r"\b(?:subscribe|sign up|sign in|log in|register|subscription)\b.{0,60}"
+        r"\b(?:to (?:continue|read|keep|unlock|access|get)|continue reading|full (?:access|article"
+        r"|story)|unlimited|required)\b|\balready (?:a |have a )?(?:subscriber|subscription|member)"
+        r"|this (?:article|content|story) is (?:for|only|reserved|exclusive)\b"
+        r"|\b(?:free articles?|article limit)\b.{0,40}\b(?:left|month|remaining|reached)"
+        r"|\bcancel (?:at )?any ?time\b",
+        re.IGNORECASE,
+    ),
+}
+_SENTENCE_BREAK = re.compile(r"(?<=[.!?…])\s+|\n+")
+
+
+def interstitial_sign(title: str | None, paragraphs: list[str], visible: str) -> str | None:
+    """What shows that a page stands in front of another (challenge, consent, paywall), if anything.
+
+    Only a page with little text can be one: an article may well be about captchas or cookies.
+
+    Args:
+        title: of the page.
+        paragraphs: the main text that was found in it.
+        visible: all text of the page.
+    """
+    body = "\n".join(paragraphs)
+    words = count_words(body)
+    if words >= _MAX_INTERSTITIAL_WORDS:
+        return None
+    if title and _INTERSTITIAL_TITLE.search(title):
+        return f"its title is {title[:80]!r}"
+    text = body if words >= MIN_BODY_WORDS else visible
+    if words < MIN_BODY_WORDS and count_words(visible) >= _MAX_INTERSTITIAL_WORDS:
+        return None
+    sentences = [part for part in _SENTENCE_BREAK.split(text) if count_words(part) >= 3]
+    total = sum(map(count_words, sentences))
+    if not total:
+        return None
+    said = {
+        sign: sum(count_words(part) for part in sentences if pattern.search(part))
+        for sign, pattern in _INTERSTITIAL_SENTENCES.items()
+    }
+    sign = max(said, key=lambda key: said[key])
+    of_any = sum(
+        count_words(part)
+        for part in sentences
+        if any(pattern.search(part) for pattern in _INTERSTITIAL_SENTENCES.values())
+    )
+    return sign if of_any * 2 >= total else None
+
+
+def _visible_text(tree: HtmlElement) -> str:
+    """The text of a tree, a line for each text node, up to what an interstitial would have."""
+    pieces: list[str] = []
+    length = 0
+    for text in tree.iterfind(".//body").__next__().itertext() if False else _texts(tree):
+        pieces.append(text)
+        length += len(text)
+        if length > 12 * _MAX_INTERSTITIAL_WORDS:
+            break
+    return "\n".join(pieces)
+
+
+def _texts(tree: HtmlElement) -> Iterator[str]:
+    for node in tree.xpath(".//text()[not(ancestor::script or ancestor::style or ancestor::head)]"):
+        text = " ".join(str(node).split())
+        if text:
+            yield text
+
+
+# ── metadata ────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class PageMetadata:
+    """What a page says about its article, and where it says so."""
+
+    title: str | None
+    page_url: str | None
+    canonical_url: str | None
+    site: str | None
+    authors: tuple[str, ...]
+    agency: str | None
+    language: str | None
+    description: str | None
+    image_url: str | None
+    tags: tuple[str, ...]
+    section: str | None
+    published: PublicationDate | None
+    hints: tuple[DateHint, ...]
+    rights: str | None
+    provenance: tuple[Provenance, ...]
+
+
+def read_metadata(
+    tree: HtmlElement, text: str, url: str | None, observed_at: Timestamp
+) -> PageMetadata:
+    """Read what a page states about its article.
+
+    Args:
+        tree: the parsed page.
+        text: its markup, for what parsing drops.
+        url: where the page was, if that is known.
+        observed_at: when it was seen; no date is later.
+    """
+    metas = _Metas(tree)
+    nodes = json_ld_nodes(tree)
+    saved_from = _SAVED_FROM.search(text[:5000])
+    page_url = url or (_http_url(saved_from.group(1)) if saved_from else None)
+    canonical = _canonical(tree, metas, nodes, page_url)
+    address = page_url or (canonical.value if canonical else None)
+    story = _story(nodes, address, metas)
+    base = _base(tree, address)
+    found: dict[str, _Candidate | None] = {}
+
+    sites = _site_candidates(metas, story, nodes)
+    site_names = [candidate.value for candidate in sites]
+    host = _host(address)
+    found["site"] = sites[0] if sites else (_Candidate(host, "url") if host else None)
+    found["canonical_url"] = canonical
+    found["title"] = _title(tree, metas, story, [*site_names, *([host] if host else [])])
+    found["description"] = _first(
+        metas.candidates(_DESCRIPTION_METAS), _json_texts(story, "description")
+    )
+    found["image_url"] = _absolute_candidate(
+        itertools.chain(_json_images(story), metas.candidates(_IMAGE_METAS)), base
+    )
+    found["section"] = _first(
+        _json_texts(story, "articleSection"), metas.candidates(_SECTION_METAS)
+    )
+    found["language"] = _language(tree, metas, story)
+    found["rights"] = _rights(tree, metas, story)
+    authors, author_source = _authors(tree, metas, story, nodes, site_names)
+    agency = _agency(story, authors)
+    tags, tag_source = _tags(metas, story)
+    published, hints = _published(tree, metas, story, address, observed_at)
+
+    provenance = [
+        Provenance(field, candidate.source)
+        for field, candidate in found.items()
+        if candidate is not None
+    ]
+    provenance += [Provenance("authors", author_source)] if authors else []
+    provenance += [Provenance("tags", tag_source)] if tags else []
+    provenance += [Provenance("agency", agency.source)] if agency else []
+    provenance += [Provenance("published", published.source)] if published else []
+    values = {name: candidate.value if candidate else None for name, candidate in found.items()}
+    return PageMetadata(
+        title=values["title"],
+        page_url=page_url,
+        canonical_url=values["canonical_url"],
+        site=values["site"],
+        authors=authors,
+        agency=agency.value if agency else None,
+        language=values["language"],
+        description=values["description"],
+        image_url=values["image_url"],
+        tags=tags,
+        section=values["section"],
+        published=published,
+        hints=hints,
+        rights=values["rights"],
+        provenance=tuple(sorted(provenance, key=lambda item: item.field)),
+    )
+
+
+_SAVED_FROM = re.compile(r"<!--\s*saved from url=\(\d+\)(\S+)\s*-->", re.IGNORECASE)
+_DESCRIPTION_METAS = (
+    ("opengraph", "og:description"),
+    ("meta", "description"),
+    ("meta", "twitter:description"),
+    ("meta", "dc.description"),
+)
+_IMAGE_METAS = (
+    ("opengraph", "og:image"),
+    ("opengraph", "og:image:url"),
+    ("opengraph", "og:image:secure_url"),
+    ("meta", "twitter:image"),
+    ("meta", "twitter:image:src"),
+)
+_SECTION_METAS = (
+    ("opengraph", "article:section"),
+    ("meta", "section"),
+    ("meta", "parsely-section"),
+    ("meta", "sailthru.section"),
+    ("meta", "dc.subject"),
+)
+_TITLE_METAS = (
+    ("opengraph", "og:title"),
+    ("meta", "twitter:title"),
+    ("meta", "parsely-title"),
+    ("meta", "sailthru.title"),
+    ("meta", "dc.title"),
+    ("meta", "headline"),
+    ("meta", "title"),
+)
+_SITE_METAS = (
+    ("opengraph", "og:site_name"),
+    ("meta", "application-name"),
+    ("meta", "apple-mobile-web-app-title"),
+    ("meta", "dc.publisher"),
+)
+_AUTHOR_METAS = (
+    ("meta", "author"),
+    ("meta", "parsely-author"),
+    ("meta", "sailthru.author"),
+    ("opengraph", "article:author"),
+    ("opengraph", "og:article:author"),
+    ("meta", "dc.creator"),
+    ("meta", "dcterms.creator"),
+    ("meta", "byl"),
+    ("meta", "citation_author"),
+    ("meta", "article.author"),
+    ("meta", "twitter:data1:author"),
+)
+_PUBLISHED_METAS = (
+    ("meta", "article:published_time"),
+    ("meta", "og:article:published_time"),
+    ("meta", "og:published_time"),
+    ("meta", "datepublished"),
+    ("meta", "article:published"),
+    ("meta", "parsely-pub-date"),
+    ("meta", "sailthru.date"),
+    ("meta", "pubdate"),
+    ("meta", "publishdate"),
+    ("meta", "publish-date"),
+    ("meta", "publish_date"),
+    ("meta", "published_date"),
+    ("meta", "publication_date"),
+    ("meta", "publication-date"),
+    ("meta", "cxenseparse:recs:publishtime"),
+    ("meta", "dc.date.issued"),
+    ("meta", "dcterms.issued"),
+    ("meta", "dcterms.created"),
+    ("meta", "dc.date.created"),
+    ("meta", "dcterms.date"),
+    ("meta", "dc.date"),
+    ("meta", "citation_publication_date"),
+    ("meta", "originalpublicationdate"),
+    ("meta", "article_date_original"),
+    ("meta", "created"),
+    ("meta", "date"),
+)
+_MODIFIED_METAS = (
+    ("meta", "article:modified_time"),
+    ("meta", "og:updated_time"),
+    ("meta", "og:modified_time"),
+    ("meta", "datemodified"),
+    ("meta", "last-modified"),
+    ("meta", "dcterms.modified"),
+)
+
+
+class _Metas:
+    """The ``meta`` elements of a page by name, whichever attribute they state it in."""
+
+    def __init__(self, tree: HtmlElement) -> None:
+        self._values: dict[str, list[str]] = {}
+        for element in tree.iter("meta"):
+            content = element.get("content") or element.get("value")
+            if not content or len(content) > 10 * _MAX_VALUE_CHARS:
+                continue
+            for attribute in ("property", "name", "itemprop", "http-equiv"):
+                for name in (element.get(attribute) or "").lower().split():
+                    self._values.setdefault(name, []).append(content)
+
+    def all(self, name: str) -> list[str]:
+        """Every value stated under a name, in the order of the page."""
+        return self._values.get(name, [])
+
+    def candidates(self, names: Iterable[tuple[str, str]]) -> Iterator[_Candidate]:
+        """The values under names, in the order of the names."""
+        for source, name in names:
+            for value in self.all(name):
+                cleaned = _clean(value)
+                if cleaned:
+                    yield _Candidate(cleaned, source)
+
+
+def _clean(value: Any) -> str | None:
+    """One line of text out of a value that may hold entities or tags; None for an empty one."""
+    if not isinstance(value, str) or len(value) > 10 * _MAX_VALUE_CHARS:
+        return None
+    text = html.unescape(value) if "&" in value else value
+    if "<" in text:
+        text = _TAG.sub(" ", text)
+    return " ".join(text.replace("\u200b", "").split())[:_MAX_VALUE_CHARS] or None
+
+
+_TAG = re.compile(r"</?[A-Za-z][^<>]*>")
+
+
+def _first(*candidates: Iterable[_Candidate]) -> _Candidate | None:
+    return next(itertools.chain(*candidates), None)
+
+
+# ── JSON-LD ─────────────────────────────────────────────────────────────────────────────────────
+
+_ARTICLE_TYPES = re.compile(r"(?:Article|BlogPosting|^Report|^Review)$")
+_TRAILING_COMMA = re.compile(r",(\s*[}\]])")
+_JSON_WRAPPING = re.compile(
+    r"\A\s*(?:<!--|//\s*<!\[CDATA\[|<!\[CDATA\[)|(?://\s*)?(?:\]\]>|-->)\s*;?\s*\Z"
+)
+
+
+def json_ld_nodes(tree: HtmlElement) -> list[dict[str, Any]]:
+    """Every object in the page's JSON-LD (W3C JSON-LD 1.1), outer before inner.
+
+    A script that is not JSON is passed over; one with a trailing comma or raw line ends is read.
+    """
+    nodes: list[dict[str, Any]] = []
+    for script in tree.iter("script"):
+        if "ld+json" not in (script.get("type") or "").lower():
+            continue
+        source = (script.text or "")[: _MAX_JSON_LD_CHARS + 1]
+        if len(source) > _MAX_JSON_LD_CHARS:
+            continue
+        _collect(_parse_json(source), nodes)
+    return nodes
+
+
+def _parse_json(source: str) -> Any:
+    source = _JSON_WRAPPING.sub("", source).strip().rstrip(";")
+    for attempt in (source, _TRAILING_COMMA.sub(r"\1", source), html.unescape(source)):
+        try:
+            return json.loads(attempt, strict=False)
+        except (json.JSONDecodeError, RecursionError):
+            continue
+    return None
+
+
+def _collect(value: Any, nodes: list[dict[str, Any]]) -> None:
+    """Add the objects in a JSON value, breadth first, up to a number of them."""
+    queue = [value]
+    for current in queue:
+        if len(nodes) >= _MAX_JSON_LD_NODES or len(queue) > 20 * _MAX_JSON_LD_NODES:
+            return
+        if isinstance(current, dict):
+            nodes.append(current)
+            queue.extend(part for part in current.values() if isinstance(part, dict | list))
+        elif isinstance(current, list):
+            queue.extend(part for part in current if isinstance(part, dict | list))
+
+
+def _types(node: dict[str, Any]) -> list[str]:
+    stated = node.get("@type") or node.get("type")
+    types = stated if isinstance(stated, list) else [stated]
+    return [kind.rpartition("/")[2] for kind in types if isinstance(kind, str)]
+
+
+def _is_article(node: dict[str, Any]) -> bool:
+    return any(_ARTICLE_TYPES.search(kind) for kind in _types(node))
+
+
+def _story(nodes: list[dict[str, Any]], url: str | None, metas: _Metas) -> dict[str, Any]:
+    """The node that describes the page's article, among those of others it lists; else empty."""
+    articles = [node for node in nodes if _is_article(node)]
+    if not articles:
+        # A page that calls its article a WebPage still dates it.
+        articles = [
+            node
+            for node in nodes
+            if "WebPage" in _types(node) and ("datePublished" in node or "headline" in node)
+        ]
+    titles = {title.casefold() for _, title in _titles(metas)}
+
+    def score(node: dict[str, Any]) -> tuple[bool, bool, int]:
+        own = {_without_query(value) for value in _urls_of(node)}
+        headline = (_clean(node.get("headline") or node.get("name")) or "").casefold()
+        known = sum(
+            1 for name in ("headline", "datePublished", "author", "publisher") if node.get(name)
+        )
+        return (
+            url is not None and _without_query(url) in own,
+            bool(headline) and any(headline in title or title in headline for title in titles),
+            known,
+        )
+
+    # max keeps the first of equals: the outermost.
+    return max(articles, key=score, default={})
+
+
+def _titles(metas: _Metas) -> Iterator[tuple[str, str]]:
+    for candidate in metas.candidates(_TITLE_METAS[:2]):
+        yield candidate.source, candidate.value
+
+
+def _urls_of(node: dict[str, Any]) -> list[str]:
+    """What a node gives as its address: ``url``, ``@id`` or the page that it is the matter of."""
+    values = [node.get("url"), node.get("@id")]
+    main = node.get("mainEntityOfPage")
+    values += [main.get("@id"), main.get("url")] if isinstance(main, dict) else [main]
+    return [value for value in values if isinstance(value, str) and value]
+
+
+def _without_query(url: str) -> str:
+    return (
+        url.partition("#")[0].partition("?")[0].partition("://")[2].removeprefix("www.").rstrip("/")
+    )
+
+
+def _json_texts(node: dict[str, Any], name: str) -> Iterator[_Candidate]:
+    value = node.get(name)
+    for part in value if isinstance(value, list) else [value]:
+        text = _clean(part.get("@value") if isinstance(part, dict) else part)
+        if text:
+            yield _Candidate(text, "json-ld")
+
+
+def _json_images(node: dict[str, Any]) -> Iterator[_Candidate]:
+    for name in ("image", "thumbnailUrl"):
+        value = node.get(name)
+        for part in value if isinstance(value, list) else [value]:
+            link = (part.get("url") or part.get("contentUrl")) if isinstance(part, dict) else part
+            if isinstance(link, str) and link.strip():
+                yield _Candidate(link.strip(), "json-ld")
+
+
+def _names(value: Any, nodes: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
+    """Names with types of the persons and organisations in a value, references resolved."""
+    for part in value if isinstance(value, list) else [value]:
+        if isinstance(part, str):
+            name = _clean(part)
+            if name:
+                yield name, "Person"
+        elif isinstance(part, dict):
+            named = part
+            if not part.get("name") and isinstance(part.get("@id"), str):
+                named = next(
+                    (node for node in nodes if node.get("@id") == part["@id"] and node.get("name")),
+                    part,
+                )
+            types = _types(named)
+            for name in (
+                named["name"] if isinstance(named.get("name"), list) else [named.get("name")]
+            ):
+                cleaned = _clean(name)
+                if cleaned:
+                    yield cleaned, types[0] if types else "Person"
+
+
+# ── the fields ──────────────────────────────────────────────────────────────────────────────────
+
+
+def _http_url(value: str | None, base: str | None = None) -> str | None:
+    """An absolute HTTP(S) URL without fragment, or None."""
+    if not value or len(value) > _MAX_VALUE_CHARS:
+        return None
+    try:
+        url = urljoin(base or "", html.unescape(value.strip())).partition("#")[0]
+        parts = urlsplit(url)
+        valid = parts.scheme in {"http", "https"} and bool(parts.hostname)
+    except ValueError:  # such as an unclosed bracket in the host
+        return None
+    return url if valid else None
+
+
+def _host(url: str | None) -> str | None:
+    return (urlsplit(url).hostname or "").removeprefix("www.") or None if url else None
+
+
+def _base(tree: HtmlElement, url: str | None) -> str | None:
+    element = tree.find(".//base[@href]")
+    return (_http_url(element.get("href"), url) if element is not None else None) or url
+
+
+def _absolute_candidate(candidates: Iterable[_Candidate], base: str | None) -> _Candidate | None:
+    for candidate in candidates:
+        url = _http_url(candidate.value, base)
+        if url is not None:
+            return _Candidate(url, candidate.source)
+    return None
+
+
+def _canonical(
+    tree: HtmlElement, metas: _Metas, nodes: list[dict[str, Any]], url: str | None
+) -> _Candidate | None:
+    """The address that the page calls its own; a home page is never the address of an article."""
+    links = [
+        _Candidate(link.get("href") or "", "meta")
+        for link in tree.iter("link")
+        if "canonical" in (link.get("rel") or "").lower().split()
+    ]
+    stated = itertools.chain(links, metas.candidates((("opengraph", "og:url"),)))
+    of_articles = (
+        _Candidate(value, "json-ld")
+        for node in itertools.islice(filter(_is_article, nodes), 1)
+        for value in _urls_of(node)
+    )
+    for candidate in itertools.chain(stated, of_articles):
+        address = _http_url(candidate.value, url)
+        if address is not None and not _is_home(address):
+            return _Candidate(address, candidate.source)
+    return None
+
+
+_HOME_PATHS = re.compile(
+    r"/?(?:[a-z]{2}(?:-[a-z]{2})?/?)?(?:index\.\w{2,5}|home|default\.\w{3,4})?", re.IGNORECASE
+)
+
+
+def _is_home(url: str) -> bool:
+    parts = urlsplit(url)
+    return not parts.query and _HOME_PATHS.fullmatch(parts.path) is not None
+
+
+def _site_candidates(
+    metas: _Metas, story: dict[str, Any], nodes: list[dict[str, Any]]
+) -> list[_Candidate]:
+    """Names of the publishing site, the best first."""
+    found = list(metas.candidates(_SITE_METAS[:1]))
+    found += [_Candidate(name, "json-ld") for name, _ in _names(story.get("publisher"), nodes)]
+    found += [
+        candidate
+        for node in nodes
+        if "WebSite" in _types(node)
+        for candidate in _json_texts(node, "name")
+    ]
+    found += metas.candidates(_SITE_METAS[1:])
+    return [candidate for candidate in found if not candidate.value.startswith(("http", "@"))]
+
+
+_TITLE_SEPARATOR = re.compile(r"\s+[|–—\-·•»«:/~]+\s+|\s*(?:\||::|»)\s*|:\s+")
+
+
+def _title(
+    tree: HtmlElement, metas: _Metas, story: dict[str, Any], site_names: list[str]
+) -> _Candidate | None:
+    """The headline, without the name of the site that many titles carry at an end."""
+    headings = [_clean(" ".join(element.itertext())) for element in tree.iter("h1")]
+    heading = [_Candidate(text, "markup") for text in headings if text]
+    document = [
+        _Candidate(text, "meta")
+        for element in tree.iter("title")
+        if (text := _clean(" ".join(element.itertext())))
+    ]
+    candidates = [
+        *_json_texts(story, "headline"),
+        *metas.candidates(_TITLE_METAS),
+        *(heading if len(heading) == 1 else []),
+        *document[:1],
+    ]
+    for candidate in candidates:
+        title = without_site_name(candidate.value, site_names)
+        if title:
+            return _Candidate(title, candidate.source)
+    return None
+
+
+def without_site_name(title: str, site_names: Iterable[str]) -> str:
+    """A title without a first or last part that is the name of the site; empty if it is no more.
+
+    >>> without_site_name("Floods recede – The Daily Example", ["The Daily Example"])
+    'Floods recede'
+    """
+    names = {key for name in site_names if (key := _name_key(name))}
+    while _name_key(title) not in names:
+        breaks = list(_TITLE_SEPARATOR.finditer(title))
+        if breaks and _name_key(title[breaks[-1].end() :]) in names:
+            title = title[: breaks[-1].start()].strip()
+        elif breaks and _name_key(title[: breaks[0].start()]) in names:
+            title = title[breaks[0].end() :].strip()
+        else:
+            return title
+    return ""
+
+
+def _name_key(name: str) -> str:
+    """A site's name as one compares it: ``The Example.com`` is ``Example``."""
+    key = re.sub(
+        r"\.(?:com|org|net|info|news|co\.[a-z]{2}|com\.[a-z]{2}|[a-z]{2})$",
+        "",
+        name.strip().casefold(),
+    )
+    return re.sub(r"[\W_]+", "", key.removeprefix("www.").removeprefix("the "))
+
+
+_BY = re.compile(
+    r"^(?:written by|story by|reported by|posted by|words by|text by|by|von|par|por|di|af|av|od"
+    r"|door|autor(?:in)?|author|från|tekst|text|foto|redaktion|reporter)\b\s*:?\s+|^(?:by|author)\s*:",
+    re.IGNORECASE,
+)
+_AUTHOR_SEPARATOR = re.compile(
+    r"\s*(?:[,;|/•·]|\s&\s|\s+(?:and|und|et|y|e|och|og|en|with|i|und)\s+)\s*", re.IGNORECASE
+)
+_NO_NAME = re.compile(r"https?:|www\.|@|\.(?:com|org|net)\b|\d{3}|^\W*$|[<>{}\[\]=]", re.IGNORECASE)
+_ROLE = re.compile(
+    r"^(?:staff|admin|administrator|editor|editors|editorial|newsroom|news desk|web ?desk|online|desk"
+    r"|staff (?:writer|reporter)|correspondent|contributor|guest (?:author|writer)|author|unknown"
+    r"|anonymous|none|null|undefined|redaktion|redacción|rédaction|redazione|redactie|redakcja"
+    r"|senior .{0,30}|chief .{0,30}|.{0,30} (?:editor|reporter|correspondent|writer|staff|journalist))$",
+    re.IGNORECASE,
+)
+
+
+def clean_authors(names: Iterable[str], site_names: Iterable[str] = ()) -> tuple[str, ...]:
+    """Persons' names out of bylines: split, without "By", addresses, roles and the site's own name.
+
+    >>> clean_authors(["By Ana Example and Bo Sample", "The Daily Example"], ["Daily Example"])
+    ('Ana Example', 'Bo Sample')
+    """
+    sites = {key for name in site_names if (key := _name_key(name))}
+    cleaned: dict[str, str] = {}
+    for name in names:
+        for part in _AUTHOR_SEPARATOR.split(_BY.sub("", name.strip())):
+            person = _BY.sub("", part.strip(" \t.,;:-–—()\"'")).strip()
+            if (
+                not person
+                or len(person) > _MAX_AUTHOR_CHARS
+                or len(person.split()) > _MAX_AUTHOR_WORDS
+                or _NO_NAME.search(person)
+                or _ROLE.match(person)
+                or _name_key(person) in sites
+            ):
+                continue
+            cleaned.setdefault(person.casefold(), person)
+    return tuple(itertools.islice(cleaned.values(), _MAX_AUTHORS))
+
+
+def _authors(
+    tree: HtmlElement,
+    metas: _Metas,
+    story: dict[str, Any],
+    nodes: list[dict[str, Any]],
+    site_names: list[str],
+) -> tuple[tuple[str, ...], str]:
+    """The authors and where they were found."""
+    from_json = [name for name, _ in _names(story.get("author") or story.get("creator"), nodes)]
+    authors = clean_authors(from_json, site_names)
+    if authors:
+        return authors, "json-ld"
+    for source, name in _AUTHOR_METAS:
+        authors = clean_authors((c.value for c in metas.candidates([(source, name)])), site_names)
+        if authors:
+            return authors, source
+    marked = [
+        text
+        for element in tree.xpath("(.//*[@itemprop='author'] | .//a[@rel='author'])[position()<=5]")
+        if (text := _clean(" ".join(element.itertext())))
+    ]
+    authors = clean_authors(marked, site_names)
+    if authors:
+        return authors, "markup"
+    guessed = extract_author(tree)
+    return clean_authors((guessed or "").split(";"), site_names), "trafilatura"
+
+
+_AGENCIES = {
+    "afp": "AFP",
+    "agence france-presse": "AFP",
+    "ap": "AP",
+    "associated press": "AP",
+    "the associated press": "AP",
+    "reuters": "Reuters",
+    "thomson reuters": "Reuters",
+    "dpa": "dpa",
+    "deutsche presse-agentur": "dpa",
+    "ansa": "ANSA",
+    "efe": "EFE",
+    "agencia efe": "EFE",
+    "europa press": "Europa Press",
+    "pti": "PTI",
+    "press trust of india": "PTI",
+    "ani": "ANI",
+    "ians": "IANS",
+    "xinhua": "Xinhua",
+    "tass": "TASS",
+    "kyodo": "Kyodo",
+    "kyodo news": "Kyodo",
+    "yonhap": "Yonhap",
+    "anadolu agency": "Anadolu",
+    "anadolu": "Anadolu",
+    "pa media": "PA Media",
+    "press association": "PA Media",
+    "the canadian press": "The Canadian Press",
+    "canadian press": "The Canadian Press",
+    "aap": "AAP",
+    "australian associated press": "AAP",
+    "ritzau": "Ritzau",
+    "tt": "TT",
+    "ntb": "NTB",
+    "belga": "Belga",
+    "anp": "ANP",
+    "apa": "APA",
+    "sda": "SDA",
+    "lusa": "Lusa",
+    "upi": "UPI",
+    "united press international": "UPI",
+}
+
+
+def _agency(story: dict[str, Any], authors: tuple[str, ...]) -> _Candidate | None:
+    """The news agency that the page names as its source or among its authors."""
+    for field in ("sourceOrganization", "provider", "creditText", "author"):
+        for name, _ in _names(story.get(field), []):
+            agency = _AGENCIES.get(name.casefold())
+            if agency:
+                return _Candidate(agency, "json-ld")
+    for name in authors:
+        agency = _AGENCIES.get(name.casefold())
+        if agency:
+            return _Candidate(agency, "byline")
+    return None
+
+
+def _tags(metas: _Metas, story: dict[str, Any]) -> tuple[tuple[str, ...], str]:
+    """Keywords and where they were found; those about the article before those for searches."""
+    sources: list[tuple[str, list[str]]] = [
+        ("json-ld", [candidate.value for candidate in _json_texts(story, "keywords")]),
+        ("opengraph", metas.all("article:tag")),
+        ("meta", metas.all("news_keywords")),
+        ("meta", metas.all("parsely-tags")),
+        ("meta", metas.all("keywords")),
+    ]
+    for source, values in sources:
+        parts = (part for value in values for part in re.split(r"[,;|]", _clean(value) or ""))
+        tags = {tag.casefold(): tag for part in parts if (tag := part.strip()) and len(tag) <= 100}
+        if tags:
+            return tuple(itertools.islice(tags.values(), _MAX_TAGS)), source
+    return (), ""
+
+
+_LANGUAGE_TAG = re.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{2,8})*")
+
+
+def _language(tree: HtmlElement, metas: _Metas, story: dict[str, Any]) -> _Candidate | None:
+    """The declared language as a BCP 47 tag."""
+    root = tree.getroottree().getroot()
+    stated = [
+        *_json_texts(story, "inLanguage"),
+        _Candidate(
+            root.get("lang") or root.get("{http://www.w3.org/XML/1998/namespace}lang") or "",
+            "markup",
+        ),
+        *metas.candidates(
+            (
+                ("opengraph", "og:locale"),
+                ("meta", "content-language"),
+                ("meta", "dc.language"),
+                ("meta", "inlanguage"),
+                ("meta", "language"),
+            )
+        ),
+    ]
+    for candidate in stated:
+        if _LANGUAGE_TAG.fullmatch(candidate.value.strip()):
+            return _Candidate(candidate.value.strip().replace("_", "-"), candidate.source)
+    return None
+
+
+def _rights(tree: HtmlElement, metas: _Metas, story: dict[str, Any]) -> _Candidate | None:
+    """The notice of rights or the licence that the page states."""
+    licences = (
+        _Candidate(link.get("href"), "markup")
+        for link in tree.iter("link", "a")
+        if "license" in (link.get("rel") or "").lower().split() and link.get("href")
+    )
+    return _first(
+        _json_texts(story, "license"),
+        _json_texts(story, "copyrightNotice"),
+        metas.candidates(
+            (
+                ("meta", "dcterms.rights"),
+                ("meta", "dc.rights"),
+                ("meta", "rights"),
+                ("meta", "copyright"),
+            )
+        ),
+        licences,
+    )
+
+
+_URL_DATE = re.compile(
+    r"(?:^|[/_\-.])((?:19|20)\d{2})[/\-_.]?(0[1-9]|1[0-2])[/\-_.]?(0[1-9]|[12]\d|3[01])(?=$|[/_\-.])"
+)
+
+
+def url_date(url: str | None) -> str | None:
+    """The date in a URL's path, as ISO 8601; only one with year, month and day is one.
+
+    >>> url_date("https://example.org/news/2020/01/14/floods.html")
+    '2020-01-14'
+    """
+    match = _URL_DATE.search(unquote(urlsplit(url).path)) if url else None
+    return "-".join(match.groups()) if match else None
+
+
+_PRECISIONS = ("year", "month", "day", "hour", "minute", "second")
+
+
+def _published(
+    tree: HtmlElement,
+    metas: _Metas,
+    story: dict[str, Any],
+    url: str | None,
+    observed_at: Timestamp,
+) -> tuple[PublicationDate | None, tuple[DateHint, ...]]:
+    """When the page says it was published; a date of modification is only a hint."""
+    marked = [
+        _Candidate(element.get("datetime") or element.get("content") or "", "meta")
+        for element in tree.xpath(
+            "(.//*[@itemprop='datePublished'][@datetime or @content] | .//time[@pubdate][@datetime])"
+            "[position()<=3]"
+        )
+    ]
+    candidates = [
+        *_json_texts(story, "datePublished"),
+        *metas.candidates(_PUBLISHED_METAS),
+        *marked,
+        *_json_texts(story, "dateCreated"),
+        *([_Candidate(date, "url")] if (date := url_date(url)) else []),
+    ]
+    dates = [
+        parsed
+        for candidate in candidates
+        if (parsed := parse_metadata_date(candidate.value, candidate.source, observed_at))
+    ]
+    modified = _first(_json_texts(story, "dateModified"), metas.candidates(_MODIFIED_METAS))
+    hints = []
+    if modified is not None:
+        parsed = parse_metadata_date(modified.value, modified.source, observed_at)
+        if parsed is not None:
+            day = parsed.at.to_utc_datetime().date().isoformat()
+            hints.append(DateHint(day, "modified"))
+    if not dates:
+        return None, tuple(hints)
+    best = dates[0]
+    # The first place wins, but another that agrees with it may know the time of day.
+    for other in dates[1:]:
+        apart_seconds = abs(float(other.at) - float(best.at))
+        if _is_finer(other, best) and apart_seconds < 36 * 3600:
+            best = other
+            break
+    return best, tuple(hints)
+
+
+def _is_finer(one: PublicationDate, other: PublicationDate) -> bool:
+    return _PRECISIONS.index(one.precision) > 2 >= _PRECISIONS.index(other.precision)
+
+
+# ── feed items ──────────────────────────────────────────────────────────────────────────────────
+
+
+def extract_feed_item(page: Page) -> list[Article | Failure]:
+    """Make an article of what a feed gives of an item.
+
+    Returns:
+        One value: the article; or a failure, rejected as ``teaser-only`` where the feed gives
+        less text than an article has, or failed as ``unparsable``.
+    """
+    item = page.item
+    if item is None:
+        raise ValueError(f"the page {page.origin} is of kind {page.kind!r} and holds no feed item")
+    text = page.content.decode("utf-8", "replace")
+    try:
+        paragraphs = feed_paragraphs(text)
+    except (etree.LxmlError, RecursionError) as error:
+        words = " ".join(str(error).split())[:200] or type(error).__name__
+        return [_failure(page, "failed", "unparsable", f"its markup cannot be parsed: {words}")]
+    words = sum(map(count_words, paragraphs))
+    if words < MIN_BODY_WORDS:
+        message = (
+            f"the feed gives {words} words of it; an article has at least {MIN_BODY_WORDS}, and "
+            "its page would have to be fetched"
+        )
+        return [_failure(page, "rejected", "teaser-only", message)]
+    published = (
+        parse_metadata_date(item.published, "feed", page.observed_at) if item.published else None
+    )
+    source, source_origin = "feed", "feed"
+    if published is None and (date := url_date(page.url)):
+        published = parse_metadata_date(date, "url", page.observed_at)
+        source_origin = "url"
+    site = item.feed_title or _host(page.url)
+    authors = clean_authors(item.authors, [site] if site else [])
+    agency = next(
+        (_AGENCIES[key] for name in item.authors if (key := name.casefold()) in _AGENCIES), None
+    )
+    known = {
+        "title": item.title,
+        "authors": authors,
+        "agency": agency,
+        "tags": item.tags,
+        "description": item.summary,
+        "image_url": item.image_url,
+        "declared_language": item.language,
+        "rights": item.rights,
+        "site": item.feed_title,
+    }
+    provenance = [Provenance(field, source) for field, value in known.items() if value]
+    provenance += [Provenance("published", source_origin)] if published else []
+    return [
+        Article(
+            origin=page.origin,
+            page_origin=page.origin,
+            source_uri=page.source_uri,
+            body="\n\n".join(paragraphs),
+            observed_at=page.observed_at,
+            extraction=Extraction(
+                method="feed",
+                versions=_versions("feedparser"),
+                quality=prose_share(paragraphs),
+                encoding="utf-8",
+            ),
+            title=item.title,
+            url=page.url,
+            site=site,
+            feed_url=page.feed_url,
+            guid=item.guid,
+            authors=authors,
+            agency=agency,
+            declared_language=item.language,
+            description=item.summary,
+            image_url=item.image_url,
+            tags=item.tags,
+            published=published,
+            rights=item.rights,
+            provenance=tuple(sorted(provenance, key=lambda entry: entry.field)),
+        )
+    ]
+
+
+_BLOCKS = frozenset(
+    {"address", "article", "aside", "blockquote", "body", "br", "dd", "div", "dl", "dt", "footer"}
+    | {"h1", "h2", "h3", "h4", "h5", "h6", "header", "hr", "li", "main", "ol", "p", "pre"}
+    | {"section", "table", "td", "th", "tr", "ul"}
+)
+_NOT_TEXT = frozenset(
+    {"audio", "button", "figcaption", "figure", "form", "iframe", "noscript", "object", "script"}
+    | {"select", "style", "svg", "video", "head", "template"}
+)
+_FEED_TRAILER = re.compile(
+    r"^(?:the post .{1,300} (?:appeared first on|first appeared on) .{1,200}"
+    r"|(?:continue reading|read more|read the (?:full|rest|whole)|weiterlesen|lire la suite|leer más"
+    r"|seguir leyendo|continua a leggere|lees verder|läs mer)\b.{0,200}|\[?(?:…|\.\.\.|&hellip;)\]?"
+    r"|(?:share|tweet|comments?|email|print)(?: this)?)$",
+    re.IGNORECASE,
+)
+
+
+def feed_paragraphs(markup: str) -> list[str]:
+    """The paragraphs of an item's HTML, without captions and what feed makers append."""
+    if not markup.strip():
+        return []
+    tree = load_html(f"<html><body><div>{markup}</div><div></div></body></html>")
+    if tree is None:
+        return []
+    lines = [""]
+    for event, element in etree.iterwalk(tree, events=("start", "end")):
+        tag = element.tag if isinstance(element.tag, str) else ""
+        if event == "start":
+            if tag in _BLOCKS:
+                lines.append("")
+            if tag not in _NOT_TEXT and not _is_in_left_out(element):
+                lines[-1] += element.text or ""
+        else:
+            if tag in _BLOCKS:
+                lines.append("")
+            if not _is_in_left_out(element):
+                lines[-1] += element.tail or ""
+    paragraphs = (" ".join(line.split()) for line in lines)
+    return [line for line in paragraphs if line and not _FEED_TRAILER.match(line)]
+
+
+def _is_in_left_out(element: Any) -> bool:
+    return any(ancestor.tag in _NOT_TEXT for ancestor in element.iterancestors())

@@ -1,0 +1,795 @@
+"""Find the articles in a text dump, keep their bodies and read what stands around them.
+
+Input is one page as plain text, as a browser's "select all" or a naive converter leaves it: one
+article or several, among navigation, captions (often twice), widgets, notices and lists of
+links. Output is one ``Article`` for each story, or one ``Failure`` where there is none.
+
+The rules look at the shape of lines, their repetition and their neighbours, and at the language
+of bylines and notices; none knows a site. In four steps:
+
+1. every line gets a kind (prose, short, caption, date line, notice …) and a score;
+2. runs of lines whose score adds up are stretches of body text (a maximal scoring subsequence
+   with a bounded drop, found in one pass);
+3. stretches are joined into stories: a new one begins where a headline stands;
+4. within a story, the lines that belong to the body are kept and the rest read for metadata.
+
+All steps take time linear in the length of the text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from importlib.metadata import version
+
+from schemas.records import Article, Extraction, Failure, Page, Provenance
+from transforms.bylines import (
+    Byline,
+    Dateline,
+    is_desk_signature,
+    is_photo_credit,
+    parse_agency,
+    parse_byline,
+    parse_dateline,
+    parse_reporting_credit,
+)
+from transforms.dates import DateLine, DatelineDay, date_article, parse_date_line
+
+MAX_PAYLOAD_BYTES = 64 * 1024
+"""So much of a rejected text is kept in its failure."""
+
+MIN_BODY_WORDS = 30
+"""Less prose than this is no article."""
+
+MIN_SECOND_BODY_WORDS = 80
+"""A second story needs so much prose: less is a teaser."""
+
+MIN_SECOND_PARAGRAPHS = 3
+"""And so many paragraphs of it."""
+
+
+class Kind(Enum):
+    """What a line is by its own shape and its repetition."""
+
+    PROSE = "prose"
+    SHORT = "short"
+    CRUMB = "crumb"
+    CAPTION = "caption"
+    CREDIT = "credit"
+    NOTICE = "notice"
+    LINK_HEADING = "link-heading"
+    DESK = "desk"
+
+
+@dataclass
+class _Line:
+    """A line that is not empty, with what is known of it."""
+
+    text: str
+    folded: str
+    words: int
+    group: int
+    """Number of the block of lines without an empty one between them."""
+    kind: Kind = Kind.SHORT
+    copies: int = 1
+    """How often the same text stands in the dump."""
+    shorts_in_group: int = 0
+    """How many lines of its block are no prose: a menu has many."""
+
+
+@dataclass
+class _Stretch:
+    """Lines ``start`` to ``end`` (exclusive) that are mostly body text."""
+
+    start: int
+    end: int
+    words: int = 0
+    paragraphs: int = 0
+
+
+@dataclass
+class _Story:
+    """The stretches of one story, and where the lines about it begin."""
+
+    first: int
+    stretches: list[_Stretch]
+    headline: int | None = None
+
+    @property
+    def words(self) -> int:
+        return sum(stretch.words for stretch in self.stretches)
+
+
+@dataclass
+class _Matter:
+    """What the lines around a body say of it."""
+
+    title: str | None = None
+    description: str | None = None
+    authors: list[str] = field(default_factory=list)
+    agency: str | None = None
+    place: str | None = None
+    site: str | None = None
+    rights: str | None = None
+    date_lines: list[DateLine] = field(default_factory=list)
+    days: list[DatelineDay] = field(default_factory=list)
+    captions: list[str] = field(default_factory=list)
+    provenance: dict[str, str] = field(default_factory=dict)
+
+    def note(self, name: str, source: str) -> None:
+        """Remember where a field's value comes from; the first source stands."""
+        self.provenance.setdefault(name, source)
+
+
+# ── lines ────────────────────────────────────────────────────────────────────────────────────────
+
+# Scripts written without spaces: their characters are counted instead, by the mean length of a
+# word (Chinese and Japanese about two, Thai, Lao, Khmer and Burmese about five).
+_IDEOGRAPHS = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
+_UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff]")
+
+_SENTENCE_END = re.compile(r"[.!?…。！？｡।॥؟۔።၊။:](?:\s?[\"'”’»)\]」』›]){0,3}$")
+_CLOSING_QUOTE = re.compile(r"[\"”»」』]$")
+_INNER_END = re.compile(r"(?:[.!?…।؟۔።][\"'”’»)]{0,2}\s|[。！？၊။])")
+_LINE_BREAK = re.compile(r"\r\n|[\n\r\f\v\u2028\u2029]")
+_LETTERS = re.compile(r"[^\W\d_]")
+
+_MIN_PROSE_WORDS = 6
+_MIN_OPEN_PROSE_WORDS = 25
+"""A line so long is prose even where it ends in no full stop."""
+
+_CRUMB_WORDS = (
+    r"advertisements?|advert|ads?|annonce|annons|anzeige|werbung|publicidad|publicidade|pubblicità"
+    r"|publicité|реклама|reklam\w*|広告|广告|廣告|إعلان|إعلانات|iklan|विज्ञापन|quảng cáo"
+    r"|sponsored(?: content)?|promoted(?: content)?|story continues below(?: \w+){0,2}"
+    r"|(?:share|teilen|partager|compartir|compartilhar|condividi|delen|del|dela|udostępnij|paylaş"
+    r"|поделиться|поділитися|分享|シェア|공유|شارك|مشاركة|bagikan|chia sẻ)"
+    r"(?: (?:this|on|via|to|with|the|article|story|post|artikel|artikkel|facebook|twitter|x"
+    r"|whatsapp|email|sur|en|auf|link)){0,5}"
+    r"|(?:follow|like|find|join)(?: us)?(?: (?:on|in|at|to|our|the|facebook|twitter|x|instagram"
+    r"|whatsapp|channel|telegram|google|news)){0,6}"
+    r"|facebook|twitter|x|whats?app|telegram|instagram|linkedin|youtube|pinterest|reddit|tumblr"
+    r"|threads|bluesky|tiktok|flipboard|rss|messenger|viber|line|vk|e-?mail|mail|print|drucken"
+    r"|imprimer|imprimir|copy(?: link)?(?: copied)?|link kopiert!?|copier le lien|copiar enlace"
+    r"|comments?(?: \(?\d+\)?)?|\d+ comments?|kommentare?|commentaires?|comentarios|comentários"
+    r"|leave a comment|subscribe(?: now)?|sign (?:up|in)|log ?in|login|register|anmelden|abonnieren"
+    r"|s['’]abonner|suscríbete|assine|подписаться|subscribe to our newsletters?|newsletters?"
+    r"|read (?:more|less|full (?:story|article))|show (?:more|less|all)|see (?:more|all)|load more"
+    r"|view (?:more|all|gallery)|learn more|les mer|vis mer|mehr(?: lesen)?|weiterlesen"
+    r"|mehr anzeigen|lire plus|lire la suite|leer más|ver más|leia mais|ler mais|ver mais"
+    r"|leggi tutto|lees meer|läs mer|подробнее|читать далее|もっと見る|查看更多|더보기|devamını oku"
+    r"|open in app|download(?: the)?(?: our)? app|back to top|skip to (?:main )?content|menu|search"
+    r"|close|home|next|previous|prev|gallery|enlarge(?: image)?|click to enlarge|bild vergrößern"
+    r"|play(?: video)?|watch(?: (?:now|video|live))?|video|audio|listen(?: to (?:this )?article)?"
+    r"|live|loading(?:\.{3}|…)?|save|bookmark|gift (?:this )?article|tags?:?|topics?:?|themen:?"
+    r"|tt|aa|a[+-]|font size|text size|\d+ (?:shares?|views?|min(?:ute)?s?(?: read)?)"
+    r"|(?:reading time|lesezeit|tempo de leitura|temps de lecture):?(?: \d+ \w+)?"
+)
+_CRUMB = re.compile(rf"^(?:{_CRUMB_WORDS})[.:!…›»]?$", re.IGNORECASE)
+
+_LINK_HEADING_WORDS = (
+    r"(?:also|further|recommended) read(?:ing|s)?|read (?:also|next|this next|more(?: (?:on|about|from)"
+    r"\b.*)?)|more (?:from|on|in|about|stories|news|like this|to explore)\b.*|related\b.*"
+    r"|(?:most|top) (?:read|popular|viewed|commented|searched|shared|stories|news|picks|headlines)\b.*"
+    r"|editor['’s]{0,2} (?:picks?|choice)|(?:our|staff) picks|latest\b.*|trending\b.*|popular\b.*"
+    r"|recommended\b.*|recent (?:posts|articles|news|stories|comments)|(?:you )?(?:may|might) also"
+    r" (?:like|be interested in|enjoy)|you['’]?ll also like|what to read next|up next|next up"
+    r"|don['’]t miss|in case you missed it|around the web|from (?:the|our) (?:web|partners|archive)"
+    r"|in this (?:story|article|section)|see also|sponsored(?: links| stories)?|promoted stories"
+    r"|partner content|news in pictures|today['’]s (?:paper|headlines|top stories)"
+    r"|leave a (?:reply|comment)|join the (?:conversation|discussion)|comments? \(\d+\)|about the"
+    r" authors?|.{0,20}news coverage"
+    r"|lest auch|lesen sie (?:auch|mehr).{0,20}|mehr (?:zum thema|aus|von|dazu)\b.*|auch interessant"
+    r"|meistgelesen\w*|verwandte artikel|(?:weitere|ähnliche|aktuelle) (?:artikel|themen|news|meldungen"
+    r"|nachrichten)|empfehlungen|das könnte (?:sie|dich) auch interessieren|zum thema"
+    r"|(?:à )?lire (?:aussi|également)\b.*|sur le même (?:sujet|thème)|(?:les )?plus (?:lus|de)\b.*"
+    r"|articles (?:liés|similaires|recommandés)|dans la même rubrique|voir aussi"
+    r"|(?:lea|lee|leer|ver|vea|mira) (?:también|además)\b.*|noticias? relacionadas?|lo más (?:leído|visto)\b.*"
+    r"|te puede interesar|últimas noticias|más (?:noticias|temas|información|sobre|en)\b.*"
+    r"|(?:leia|veja|confira|saiba) (?:também|mais)\b.*|notícias relacionadas|mais (?:lidas|notícias|sobre)\b.*"
+    r"|relacionad[ao]s|leggi anche|(?:potrebbe|ti potrebbe) interessar\w*.*|articoli correlati"
+    r"|lees ook|meer (?:over|nieuws|van)\b.*|gerelateerd\w*|meest gelezen|les også|läs (?:också|även|mer)\b.*"
+    r"|læs også|mer om\b.*|flere (?:saker|nyheter)|lue myös|lisää aiheesta|czytaj (?:też|także|również)\b.*"
+    r"|zobacz (?:też|także|również)\b.*|czytejte (?:také|též)|související(?: články)?|přečtěte si také"
+    r"|kapcsolódó\b.*|olvasta már\??|citește și|(?:știri|articole) similare|прочетете (?:още|и)\b.*"
+    r"|читайте (?:также|також|ещё|далі)\b.*|(?:материалы |новости )?по теме|(?:последние|главные) новости"
+    r"|похожие (?:статьи|новости)|популярное|самое читаемое|διαβάστε (?:επίσης|ακόμα)|σχετικά\b.*"
+    r"|ilgili (?:haberler|konular)|(?:son dakika|çok okunanlar|bunlar da ilginizi çekebilir)"
+    r"|baca juga|berita terkait|artikel terkait|terpopuler|berita (?:terkini|lainnya)|xem thêm|tin liên quan"
+    r"|đọc thêm|関連(?:記事|ニュース|リンク)|おすすめ(?:記事)?|人気記事|ランキング|相关(?:新闻|阅读|文章|链接)"
+    r"|相關(?:新聞|文章|報導)|延伸閱讀|推荐阅读|热门\S{0,6}|관련\s?(?:기사|뉴스)|인기\s?기사|많이 본 뉴스"
+    r"|اقرأ (?:أيضا|أيضاً|المزيد)|مواضيع ذات صلة|(?:أخبار|مقالات) ذات صلة|الأكثر قراءة|מומלצים"
+    r"|بیشتر بخوانید|اخبار مرتبط|यह भी पढ़ें|ये भी पढ़ें|संबंधित खबरें|আরও পড়ুন|soma zaidi|soma pia"
+)
+_LINK_HEADING = re.compile(rf"^\W{{0,3}}(?:{_LINK_HEADING_WORDS})[:.…›»>]?$", re.IGNORECASE)
+_LINK_LINE = re.compile(
+    r"^\W{0,3}(?:also read|read (?:also|more|next|here)|related(?: (?:article|story|stories))?|see also"
+    r"|watch|lesen sie auch|lest auch|mehr dazu|lire aussi|à lire aussi|lea también|lee también"
+    r"|leia também|leia mais|veja também|leggi anche|lees ook|les også|läs också|läs mer|læs også"
+    r"|lue myös|czytaj (?:też|także|również)|zobacz (?:też|także)|čtěte také|читайте также"
+    r"|читайте також|ilgili haber|baca juga|xem thêm|اقرأ أيضا|اقرأ أيضاً|यह भी पढ़ें|আরও পড়ুন|関連記事)"
+    r"\s*[:：|–—›»-]\s*\S",
+    re.IGNORECASE,
+)
+_MAX_LINK_HEADING_WORDS = 8
+
+_NOTICE = re.compile(
+    r"©|\(c\) ?(?:19|20)\d\d|\bcopyright\b(?! (?:law|infring|claim|case|holder|act\b|protect|suit))"
+    r"|all rights? reserved|alle rechte vorbehalten|tous droits réservés|(?:todos los|reservados todos"
+    r" los) derechos(?: reservados)?|todos os direitos reservados|tutti i diritti riservati"
+    r"|diritti riservati|alle rechten voorbehouden|все права защищены|всі права захищені"
+    r"|wszelkie prawa zastrzeżone|všechna práva vyhrazena|minden jog fenntartva|tüm hakları saklıdır"
+    r"|hak cipta|جميع الحقوق محفوظة|版权所有|版權所有|無断転載|무단\s?전재|सर्वाधिकार सुरक्षित"
+    r"|may not be (?:reproduced|published|broadcast|copied|republished|redistributed)"
+    r"|without (?:the )?(?:prior )?(?:express )?(?:written )?(?:consent|permission)\b"
+    r"|(?:we|this (?:web)?site|site|our partners) uses? (?:\w+ )?cookies|cookie (?:policy|settings"
+    r"|preferences)|accept (?:all )?cookies|(?:verwendet|nutzen|verwenden) cookies|cookies? (?:zu|para"
+    r"|pour|et|und) |utilis\w+ (?:des|les) cookies|usamos cookies|utiliza\w* cookies"
+    r"|utilizz\w+ (?:i )?cookie|privacy (?:policy|notice|statement)|terms (?:of (?:use|service)"
+    r"|(?:&|and) conditions)|datenschutz(?:erklärung|hinweise)|politique de confidentialité"
+    r"|política de privaci?dad|política de privacidade|informativa sulla privacy"
+    r"|политик\w+ конфиденциальности|protected by recaptcha|your (?:email|e-mail) address will not"
+    r"|required fields are marked|(?:sign|signed) up (?:to|for) (?:our|the|receive|get)\b"
+    r"|subscribe to (?:our|the|receive|get|continue)\b|(?:enter|submit) your e-?mail"
+    r"|enable javascript|javascript (?:is|to be) (?:disabled|enabled)",
+    re.IGNORECASE,
+)
+_RIGHTS = re.compile(
+    r"©|\(c\) ?(?:19|20)\d\d|copyright|rights? reserved|rechte|droits|derechos|direitos|diritti"
+    r"|rechten|права|prawa|práva|jog fenntartva|hakları|الحقوق|版权|版權|may not be reproduced",
+    re.IGNORECASE,
+)
+_MAX_NOTICE_CHARS = 1_500
+
+_END_CREDIT = re.compile(r"[(（\[]([^()（）\[\]]{2,80})[)）\]]\.?$")
+_CREDIT_WORDS = re.compile(
+    r"\b(?:photos?|foto|fotos|images?|picture|file|handout|courtesy|getty|shutterstock|alamy|wikimedia"
+    r"|via|archiv|archivbild|illustration|credit|reuters|afp|ap|epa|dpa)\b|фото|صورة|写真|图",
+    re.IGNORECASE,
+)
+_PHOTO_TAIL = re.compile(
+    r"(?:(?:[.!?)”\"]|\s[-–—|/]|\|)\s*(?:photo(?:graph)?s?|fotos?|images?|picture|credits?|bild|фото"
+    r"|crédit(?:o|s)?|imagem|imagen|source|quelle|fuente)\s*(?:by|credit|:|©|/|\|)\s*.{2,60}"
+    r"|(?:/\s?|\bvia\s)?(?:getty images|shutterstock|istock|alamy|wikimedia commons|picture alliance"
+    r"|imago images|unsplash)\S{0,20})\.?$",
+    re.IGNORECASE,
+)
+_MAX_CAPTION_WORDS = 90
+
+
+def _word_count(text: str) -> int:
+    words = len(text.split())
+    if text.isascii():
+        return words
+    ideographs = len(_IDEOGRAPHS.findall(text))
+    unspaced = len(_UNSPACED.findall(text))
+    return max(words, ideographs // 2 + unspaced // 5)
+
+
+def _fold(text: str) -> str:
+    return " ".join(text.casefold().split())
+
+
+def _lines(text: str) -> list[_Line]:
+    """The lines of a text that are not empty, with kinds, copies and blocks."""
+    lines: list[_Line] = []
+    group = 0
+    blank = False
+    for raw in _LINE_BREAK.split(text):
+        stripped = raw.strip(" \t\u00a0\u200b\ufeff")
+        if not stripped:
+            blank = True
+            continue
+        group += blank
+        blank = False
+        lines.append(_Line(stripped, _fold(stripped), _word_count(stripped), group))
+    copies = Counter(line.folded for line in lines)
+    doubled = _doubled(lines)
+    shorts: Counter[int] = Counter()
+    for line in lines:
+        line.copies = copies[line.folded]
+        line.kind = Kind.CAPTION if line.folded in doubled else _kind(line)
+        shorts[line.group] += line.kind is not Kind.PROSE
+    for line in lines:
+        line.shorts_in_group = shorts[line.group]
+    return lines
+
+
+def _doubled(lines: Sequence[_Line]) -> set[str]:
+    """Texts printed twice in a row, as captions are: once for the eye, once for the reader."""
+    found: set[str] = set()
+    for one, two in zip(lines, lines[1:], strict=False):
+        if one.folded == two.folded and 3 <= one.words <= _MAX_CAPTION_WORDS:
+            touching = one.group == two.group
+            if touching or _SENTENCE_END.search(one.text):
+                found.add(one.folded)
+    return found
+
+
+def _kind(line: _Line) -> Kind:
+    text = line.text
+    if line.words <= 12:
+        if not _LETTERS.search(text) or len(text) <= 2:
+            return Kind.CRUMB
+        if _CRUMB.match(text):
+            return Kind.CRUMB
+        if is_desk_signature(text):
+            return Kind.DESK
+    if line.words <= _MAX_LINK_HEADING_WORDS and _LINK_HEADING.match(text):
+        return Kind.LINK_HEADING
+    if len(text) <= _MAX_NOTICE_CHARS and _NOTICE.search(text):
+        return Kind.NOTICE
+    if line.words <= 40 and _LINK_LINE.match(text):
+        return Kind.CRUMB
+    if is_photo_credit(text) and line.words <= 25:
+        return Kind.CREDIT
+    if line.words <= _MAX_CAPTION_WORDS and _is_caption(text):
+        return Kind.CAPTION
+    return Kind.PROSE if _is_prose(line) else Kind.SHORT
+
+
+def _is_caption(text: str) -> bool:
+    credit = _END_CREDIT.search(text)
+    if credit and len(text) > len(credit[0]) + 12:
+        inside = credit[1]
+        if parse_agency(inside) or (_CREDIT_WORDS.search(inside) and len(inside.split()) <= 9):
+            return True
+    return _PHOTO_TAIL.search(text[-120:]) is not None
+
+
+def _is_prose(line: _Line) -> bool:
+    if line.words >= _MIN_OPEN_PROSE_WORDS:
+        return True
+    if line.words >= _MIN_PROSE_WORDS and _SENTENCE_END.search(line.text):
+        return True
+    if line.words >= 12 and (_CLOSING_QUOTE.search(line.text) or _INNER_END.search(line.text)):
+        return True
+    return line.words >= 3 and line.text[-1] in ".。।۔" and line.text[0] in '“"«„—–-'
+
+
+# ── stretches of body ────────────────────────────────────────────────────────────────────────────
+
+_MAX_LINE_SCORE = 40
+_SCORES = {
+    Kind.SHORT: -3,
+    Kind.CRUMB: -2,
+    Kind.CAPTION: 0,
+    Kind.CREDIT: -1,
+    Kind.NOTICE: -25,
+    Kind.LINK_HEADING: -12,
+    Kind.DESK: -12,
+}
+_MAX_DROP = 45
+"""A stretch ends where its score has fallen so far below its peak: some fifteen short lines."""
+
+
+def _score(line: _Line) -> int:
+    if line.kind is Kind.PROSE:
+        if line.copies > 2:
+            return 0
+        return min(line.words, _MAX_LINE_SCORE)
+    return _SCORES[line.kind]
+
+
+def _stretches(lines: Sequence[_Line], heads: set[int]) -> list[_Stretch]:
+    """Runs of lines whose score adds up; a head always begins a new one."""
+    found: list[_Stretch] = []
+    start = end = total = peak = 0
+    for index, line in enumerate(lines):
+        if total > 0 and (index in heads or peak - total > _MAX_DROP):
+            found.append(_measured(lines, start, end))
+            total = 0
+        score = _score(line)
+        if total == 0:
+            if score <= 0:
+                continue
+            start, peak = index, 0
+        total += score
+        if total > peak:
+            peak, end = total, index + 1
+        if total <= 0:
+            found.append(_measured(lines, start, end))
+            total = 0
+    if total > 0:
+        found.append(_measured(lines, start, end))
+    return found
+
+
+def _measured(lines: Sequence[_Line], start: int, end: int) -> _Stretch:
+    prose = [line for line in lines[start:end] if line.kind is Kind.PROSE]
+    return _Stretch(start, end, sum(line.words for line in prose), len(prose))
+
+
+_MAX_HEAD_LINES = 14
+"""Between a headline and its text stand at most so many lines."""
+
+
+def _heads(lines: Sequence[_Line]) -> set[int]:
+    """Where a story begins: a headline printed twice with no prose between, then prose."""
+    heads: set[int] = set()
+    last_seen: dict[str, int] = {}
+    prose_before = 0
+    counts: list[int] = []
+    for line in lines:
+        counts.append(prose_before)
+        prose_before += line.kind is Kind.PROSE
+    counts.append(prose_before)
+    next_prose = len(lines)
+    follows = [0] * len(lines)
+    for index in range(len(lines) - 1, -1, -1):
+        follows[index] = next_prose
+        if lines[index].kind is Kind.PROSE:
+            next_prose = index
+    chained: dict[int, int] = {}
+    for index, line in enumerate(lines):
+        if not _is_headline_shape(line) or line.copies < 2:
+            continue
+        before = last_seen.get(line.folded)
+        last_seen[line.folded] = index
+        if (
+            before is not None
+            and index - before <= _MAX_HEAD_LINES
+            and counts[index] - counts[before] == (line.kind is Kind.PROSE)
+        ):
+            chained[index] = chained.get(before, before)
+            if follows[index] - index <= _MAX_HEAD_LINES:
+                heads.add(chained[index])
+    return heads
+
+
+def _is_headline_shape(line: _Line) -> bool:
+    return line.kind in (Kind.SHORT, Kind.PROSE) and 3 <= line.words <= 30 and len(line.text) <= 250
+
+
+# ── stories ──────────────────────────────────────────────────────────────────────────────────────
+
+_MAX_PAUSE_LINES = 30
+"""A story goes on after so many lines of other matter at most."""
+
+
+def _stories(lines: Sequence[_Line], heads: set[int]) -> list[_Story]:
+    """Join the stretches into stories, each with a headline of its own or alone in the dump."""
+    stories: list[_Story] = []
+    previous_end = 0
+    for stretch in _stretches(lines, heads):
+        gap = range(previous_end, stretch.start)
+        if not stories:
+            stories.append(_Story(0, [stretch]))
+        else:
+            head = next((i for i in range(previous_end, stretch.start + 1) if i in heads), None)
+            notice = any(lines[i].kind is Kind.NOTICE for i in gap)
+            full = (
+                stretch.words >= MIN_SECOND_BODY_WORDS
+                and stretch.paragraphs >= MIN_SECOND_PARAGRAPHS
+            )
+            if full and (head is not None or notice or len(gap) > _MAX_PAUSE_LINES):
+                stories.append(_Story(previous_end if head is None else head, [stretch]))
+            elif not notice and len(gap) <= _MAX_PAUSE_LINES:
+                stories[-1].stretches.append(stretch)
+            else:
+                continue
+        previous_end = stretch.end
+    return _told(lines, stories, heads)
+
+
+_MIN_SHARE = 0.25
+"""A story without headline of its own needs this share of the longest one's words."""
+
+
+def _told(lines: Sequence[_Line], stories: list[_Story], heads: set[int]) -> list[_Story]:
+    """Those of the candidates that are stories, with their headlines."""
+    longest = max((story.words for story in stories), default=0)
+    kept: list[_Story] = []
+    for story in stories:
+        if story.words < MIN_BODY_WORDS:
+            continue
+        story.headline = _headline(lines, story, heads)
+        if story.words == longest or (
+            story.headline is not None
+            and (
+                story.words >= _MIN_SHARE * longest
+                or any(index in heads for index in range(story.first, story.stretches[0].start + 1))
+            )
+        ):
+            kept.append(story)
+    return kept
+
+
+_MAX_HEADLINE_DISTANCE = 40
+_WORD = re.compile(r"[^\W_]{2,}")
+
+
+def _headline(lines: Sequence[_Line], story: _Story, heads: set[int]) -> int | None:
+    """The line above (or at the start of) a body that is its headline, or None."""
+    start = story.stretches[0].start
+    body: Counter[str] = Counter()
+    for line in lines[start : min(story.stretches[0].end, start + 60)]:
+        body.update(set(_WORD.findall(line.folded)))
+    best: tuple[float, int] | None = None
+    floor = max(story.first, start - _MAX_HEADLINE_DISTANCE)
+    for index in range(min(start + 1, story.stretches[0].end - 1), floor - 1, -1):
+        line = lines[index]
+        if not _is_headline_shape(line) and not (line.kind is Kind.SHORT and line.words >= 2):
+            continue
+        if line.kind is Kind.PROSE and line.text[-1] in ".。।۔:":
+            continue
+        if parse_date_line(line.text):
+            continue
+        words = set(_WORD.findall(line.folded))
+        if not words:
+            continue
+        shared = sum(1 for word in words if body[word]) / len(words)
+        value = shared * min(len(words), 8) / 2
+        value += 2.0 * (line.copies > 1) + 3.0 * (index in heads)
+        value -= 0.08 * max(0, start - index) + 1.5 * (line.shorts_in_group > 4)
+        value -= 3.0 * (parse_byline(line.text) is not None)
+        if best is None or value > best[0]:
+            best = (value, index)
+    return best[1] if best and best[0] > 0 else None
+
+
+# ── one story ────────────────────────────────────────────────────────────────────────────────────
+
+_MAX_MATTER_LINES = 30
+_MAX_TAIL_LINES = 12
+_MAX_DESCRIPTION_WORDS = 70
+_MAX_SUBHEADING_WORDS = 16
+
+
+def _body(
+    lines: Sequence[_Line], story: _Story, start: int, matter: _Matter
+) -> tuple[list[str], float]:
+    """The body's paragraphs and the share of its words that stand in prose."""
+    headline = lines[story.headline].folded if story.headline is not None else None
+    kept: list[_Line] = []
+    pending: list[_Line] = []
+    in_links = False
+    seen: set[str] = set()
+    for stretch in story.stretches:
+        for line in lines[max(stretch.start, start) : stretch.end]:
+            if line.folded == headline:
+                continue
+            if line.kind is Kind.PROSE:
+                if line.folded in seen:
+                    continue
+                if not in_links or line.words >= _MIN_PROSE_WORDS * 2:
+                    if len(pending) <= _MAX_LIST_LINES:
+                        kept.extend(pending)
+                    in_links = False
+                    kept.append(line)
+                    seen.add(line.folded)
+                pending = []
+            elif line.kind is Kind.LINK_HEADING:
+                in_links, pending = True, []
+            elif line.kind is Kind.CAPTION:
+                matter.captions.append(line.text)
+            elif line.kind is Kind.SHORT and not in_links:
+                if line.copies <= 2 and line.folded not in seen:
+                    pending.append(line)
+    total = sum(line.words for line in kept)
+    prose = sum(line.words for line in kept if line.kind is Kind.PROSE)
+    return [line.text for line in kept], prose / total if total else 0.0
+
+
+_MAX_LIST_LINES = 12
+
+
+def _read_above(lines: Sequence[_Line], story: _Story, matter: _Matter) -> int:
+    """Read the lines between headline and body; returns the index at which the body begins."""
+    start = story.stretches[0].start
+    first_prose = start
+    if story.headline is None:
+        above = range(max(story.first, start - 4), start)
+    else:
+        matter.title = lines[story.headline].text
+        matter.note("title", "headline")
+        above = range(story.headline + 1, max(start, story.headline + 1))
+    # A standfirst is prose between headline and byline: the byline ends the matter above.
+    last = start
+    limit = min(start + 6, story.stretches[0].end)
+    prose_seen: list[int] = []
+    for index in range(start, limit):
+        if lines[index].kind is Kind.PROSE and index != story.headline:
+            if len(prose_seen) == 2 or parse_dateline(lines[index].text):
+                break
+            prose_seen.append(index)
+        elif _reads(lines[index], matter, inside=True):
+            last = index + 1
+    if last > start and prose_seen and prose_seen[0] < last:
+        lead = " ".join(lines[index].text for index in prose_seen if index < last)
+        if _word_count(lead) <= _MAX_DESCRIPTION_WORDS:
+            matter.description = lead
+            matter.note("description", "standfirst")
+            first_prose = last
+    for index in above:
+        _reads(lines[index], matter, inside=False)
+    return first_prose
+
+
+def _reads(line: _Line, matter: _Matter, *, inside: bool) -> bool:
+    """Read a line for metadata; whether it was some."""
+    if line.kind is Kind.CAPTION:
+        matter.captions.append(line.text)
+        return False
+    if line.kind in (Kind.NOTICE, Kind.CRUMB, Kind.LINK_HEADING, Kind.CREDIT) or line.words > 25:
+        return False
+    if line.kind is Kind.SHORT and (dateline := parse_dateline(line.text)):
+        _take_dateline(dateline, matter)
+        return True
+    date_line = parse_date_line(line.text)
+    if date_line:
+        matter.date_lines.append(date_line)
+    rest = date_line.rest if date_line else line.text
+    byline = parse_byline(rest) if rest and len(matter.authors) < 8 else None
+    if byline and (byline.explicit or date_line or not matter.authors or not inside):
+        if byline.explicit or date_line or not inside:
+            _take_byline(byline, matter)
+        return True
+    return date_line is not None
+
+
+def _take_byline(byline: Byline, matter: _Matter) -> None:
+    for author in byline.authors:
+        if author not in matter.authors:
+            matter.authors.append(author)
+            matter.note("authors", "byline")
+    if byline.agency and not matter.agency:
+        matter.agency = byline.agency
+        matter.note("agency", "byline")
+    if byline.place and not matter.place:
+        matter.place = byline.place
+        matter.note("dateline", "byline")
+
+
+def _take_dateline(dateline: Dateline, matter: _Matter) -> None:
+    if not matter.place:
+        matter.place = dateline.place
+        matter.note("dateline", "dateline")
+    if dateline.agency and not matter.agency:
+        matter.agency = dateline.agency
+        matter.note("agency", "dateline")
+    if dateline.day:
+        matter.days.append(dateline.day)
+
+
+def _read_below(lines: Sequence[_Line], end: int, limit: int, matter: _Matter) -> None:
+    """Read the lines after a body: reporters, agency, notices."""
+    for line in lines[end : min(end + _MAX_TAIL_LINES, limit)]:
+        if credit := parse_reporting_credit(line.text):
+            _take_byline(credit, matter)
+        elif (agency := parse_agency(line.text)) and not matter.agency:
+            matter.agency = agency
+            matter.note("agency", "credit")
+    for line in lines[end:limit]:
+        if line.kind is Kind.NOTICE and _RIGHTS.search(line.text):
+            matter.rights = line.text
+            matter.note("rights", "notice")
+            break
+
+
+_MASTHEAD = re.compile(r"^(.{2,40}?)\s(?:[-–—|:])\s.{2,80}$")
+
+
+def _read_masthead(lines: Sequence[_Line], story: _Story, matter: _Matter) -> None:
+    """A first line such as "Rocket News - Your Rockets Today" names the site."""
+    top = story.headline if story.headline is not None else story.stretches[0].start
+    if not 0 < top - story.first <= 3:
+        return
+    line = lines[story.first]
+    if line.kind is not Kind.SHORT or line.folded == lines[top].folded:
+        return
+    if parse_byline(line.text) or parse_date_line(line.text) or parse_dateline(line.text):
+        return
+    match = _MASTHEAD.match(line.text)
+    if match and not _SENTENCE_END.search(line.text):
+        matter.site = match[1].strip()
+        matter.note("site", "masthead")
+
+
+def segment_dump(page: Page, text: str, encoding: str, repaired: bool) -> list[Article | Failure]:
+    """Find the articles in a page's text.
+
+    Args:
+        page: the page; its own ``content`` is not read again.
+        text: the page's decoded text.
+        encoding: the character encoding it was decoded with.
+        repaired: whether decoding had to repair it.
+
+    Returns:
+        The articles in the order of the text, or one ``Failure`` of kind ``rejected`` with the
+        reason ``empty`` or ``no-article``; never an empty list.
+    """
+    lines = _lines(text)
+    if not lines:
+        return [_rejected(page, text, "empty", "The text holds nothing but white space.")]
+    heads = _heads(lines)
+    stories = _stories(lines, heads)
+    articles: list[Article | Failure] = []
+    for number, story in enumerate(stories):
+        limit = stories[number + 1].first if number + 1 < len(stories) else len(lines)
+        article = _article(page, lines, story, limit, len(articles) + 1, encoding, repaired)
+        if article is not None:
+            articles.append(article)
+    if articles:
+        return articles
+    words = sum(line.words for line in lines if line.kind is Kind.PROSE)
+    message = (
+        f"No article found: {words} words of prose in {len(lines)} lines, where a body of at"
+        f" least {MIN_BODY_WORDS} words is needed."
+    )
+    return [_rejected(page, text, "no-article", message)]
+
+
+def _article(
+    page: Page,
+    lines: Sequence[_Line],
+    story: _Story,
+    limit: int,
+    number: int,
+    encoding: str,
+    repaired: bool,
+) -> Article | None:
+    matter = _Matter()
+    start = _read_above(lines, story, matter)
+    _read_masthead(lines, story, matter)
+    paragraphs, quality = _body(lines, story, start, matter)
+    if not paragraphs:
+        return None
+    if dateline := parse_dateline(paragraphs[0]):
+        _take_dateline(dateline, matter)
+        paragraphs[0] = paragraphs[0][dateline.end :].strip()
+    paragraphs = [paragraph for paragraph in paragraphs if paragraph]
+    if sum(map(_word_count, paragraphs)) < MIN_BODY_WORDS:
+        return None
+    _read_below(lines, story.stretches[-1].end, limit, matter)
+    published, hints = date_article(
+        matter.date_lines, matter.days, matter.captions, paragraphs, page.observed_at
+    )
+    if published:
+        matter.note("published", published.source)
+    return Article(
+        origin=f"{page.origin}#{number}",
+        page_origin=page.origin,
+        source_uri=page.source_uri,
+        body="\n\n".join(paragraphs),
+        observed_at=page.observed_at,
+        extraction=Extraction(
+            method="text-dump",
+            versions=f"newsbeam=={version('newsbeam')}",
+            quality=round(quality, 4),
+            encoding=encoding,
+            repaired=repaired,
+        ),
+        title=matter.title,
+        url=page.url,
+        site=matter.site,
+        feed_url=page.feed_url,
+        authors=tuple(matter.authors),
+        agency=matter.agency,
+        dateline=matter.place,
+        description=matter.description,
+        published=published,
+        hints=hints,
+        rights=matter.rights,
+        provenance=tuple(
+            Provenance(field=name, source=source) for name, source in matter.provenance.items()
+        ),
+    )
+
+
+def _rejected(page: Page, text: str, reason: str, message: str) -> Failure:
+    payload = text[:MAX_PAYLOAD_BYTES].encode("utf-8", "replace")[:MAX_PAYLOAD_BYTES]
+    return Failure(
+        kind="rejected",
+        stage="extract",
+        reason=reason,
+        message=message,
+        origin=page.origin,
+        source_uri=page.source_uri,
+        observed_at=page.observed_at,
+        payload=payload.decode("utf-8", "ignore").encode(),
+        url=page.url,
+    )
