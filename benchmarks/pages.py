@@ -121,7 +121,11 @@ def main() -> None:
             if normalised(true) == normalised(found):
                 right[field] += 1
             elif arguments.misses == field:
-                source = [p.source for p in article.provenance if p.field in {field, "published"}] if article else None
+                source = (
+                    [p.source for p in article.provenance if p.field in {field, "published"}]
+                    if article
+                    else None
+                )
                 print(f"{row['page']}\n   true  {true}\n   found {found} {source}")
     count = len(precisions)
     mean_precision, mean_recall = sum(precisions) / count, sum(recalls) / count

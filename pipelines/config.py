@@ -9,14 +9,6 @@ from pathlib import Path
 
 from transforms.deduplication import DEFAULT_HORIZON_SECONDS, DEFAULT_THRESHOLD
 
-LOCAL_RUNNER = "apache_beam.runners.portability.fn_api_runner.fn_runner.FnApiRunner"
-"""The default: the in-process half of Beam's DirectRunner, by its own name.
-
-``DirectRunner`` itself first tries to download Prism and runs in process only where it cannot, so
-that two machines would run one command on two engines. ``--runner=DirectRunner``,
-``--runner=PrismRunner`` and all others are passed on to Beam.
-"""
-
 BYTES_PER_WORKER = 2 << 20
 """Input below which a further local process costs more to start than it saves."""
 DEFAULT_MAX_INPUT_BYTES = 64 << 20
@@ -88,6 +80,8 @@ class IngestConfig:
             raise UsageError(f"--max-input-bytes {self.max_input_bytes} is not positive")
         if self.workers is not None and self.workers < 1:
             raise UsageError(f"--workers {self.workers} is less than 1")
+        if self.workers is not None and not self.is_local:
+            raise UsageError("--workers is for local runs; other runners have options of their own")
 
     def local_workers(self, input_bytes: int) -> int:
         """How many local processes the run uses for an input of this size."""
@@ -96,16 +90,7 @@ class IngestConfig:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
         return max(1, min(cores or 1, input_bytes // BYTES_PER_WORKER))
 
-    def pipeline_options(self, input_bytes: int) -> list[str]:
-        """Options for Beam: ours first, so that the user's own win."""
-        if any(option.startswith("--runner") for option in self.beam_options):
-            return list(self.beam_options)
-        workers = self.local_workers(input_bytes)
-        ours = [f"--runner={LOCAL_RUNNER}"]
-        if workers > 1:
-            ours += [
-                "--direct_running_mode=multi_processing",
-                f"--direct_num_workers={workers}",
-                "--default_sdk_harness_log_level=ERROR",
-            ]
-        return [*ours, *self.beam_options]
+    @property
+    def is_local(self) -> bool:
+        """Whether the run uses the local engine: no other runner is asked for."""
+        return not any(option.split("=")[0] == "--runner" for option in self.beam_options)

@@ -118,7 +118,9 @@ def build_graph(pipeline: beam.Pipeline, plan: RunPlan) -> None:
 
     entries = [
         _entries("OpenSources", sources, ledger.open_source),
-        _entries("CloseSources", read.sources_read, lambda read: ledger.close_source(read[1], read[2])),
+        _entries(
+            "CloseSources", read.sources_read, lambda read: ledger.close_source(read[1], read[2])
+        ),
         _entries("OpenPages", read.pages, ledger.open_page),
         _entries("UnreadPages", read.failures, ledger.unread_page),
         extracted.ledger,

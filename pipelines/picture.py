@@ -160,10 +160,12 @@ def show_report(console: Console, report: RunReport) -> None:
         if sentences:
             console.print(f"\n[bold]{label}[/]")
             for sentence in sentences:
-                console.print(Text(f"  {sentence}"))
+                console.print(Text(f"  {sentence}"), soft_wrap=True)
             if count > len(sentences):
                 console.print(f"  … and {count - len(sentences)} more")
-    console.print(Text(f"\nfiles   {Path(report.output)}/{{articles,duplicates,failures}}/"))
+    console.print(
+        Text(f"\nfiles   {Path(report.output)}/{{articles,duplicates,failures}}/"), soft_wrap=True
+    )
     console.print(Text(f"query   {query(report.output)}"), soft_wrap=True)
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime
-import logging
+import errno
+import os
 import re
 import secrets
 import shutil
@@ -11,17 +12,19 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
-from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
 from apache_beam.utils.timestamp import Timestamp
 
 from pipelines.config import IngestConfig
 from pipelines.dataset import Dataset, known_files
 from pipelines.ingest import RunPlan, build_graph
+from pipelines.local import local_runner
 from pipelines.sources import list_sources
 from schemas.arrow import SCHEMA_VERSION
 from schemas.records import Balance, WrittenFile
@@ -30,7 +33,9 @@ from transforms.writing import read_report
 
 Clock = Callable[[], datetime.datetime]
 
-_logger = logging.getLogger("newsbeam")
+_REFUSALS = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
+)
 
 
 class RunFailedError(RuntimeError):
@@ -158,11 +163,8 @@ def ingest(
             progress_folder=progress_folder,
         )
         watch = Watch(progress_folder, len(sources), input_bytes)
-        if watching is None:
-            _run_graph(plan, config.pipeline_options(input_bytes), staging)
-        else:
-            with watching(watch):
-                _run_graph(plan, config.pipeline_options(input_bytes), staging)
+        with watching(watch) if watching else nullcontext():
+            _run_graph(plan, config, input_bytes)
         balance, files = _checked_report(staging / "report.json", config.output)
         report = RunReport(
             run_id=run_id,
@@ -181,28 +183,32 @@ def ingest(
         shutil.rmtree(progress_folder, ignore_errors=True)
 
 
-def _run_graph(plan: RunPlan, options: list[str], staging: Path) -> None:
-    pipeline = beam.Pipeline(options=PipelineOptions(options))
+def _run_graph(plan: RunPlan, config: IngestConfig, input_bytes: int) -> None:
+    options = PipelineOptions(list(config.beam_options))
+    runner = None
+    if config.is_local:
+        workers = config.local_workers(input_bytes)
+        options.view_as(DirectOptions).direct_num_workers = workers
+        runner = local_runner(workers)
+    pipeline = beam.Pipeline(runner=runner, options=options)
     build_graph(pipeline, plan)
     try:
         pipeline.run().wait_until_finish()
-    except OSError as error:
-        raise RunFailedError(f"the run could not go on: {error}") from error
-    except RuntimeError as error:
-        reason = _declared_cause(str(error))
+    except (OSError, RuntimeError) as error:
+        reason = _refusal(error)
         if reason is None:
             raise
-        raise RunFailedError(f"{reason} ({_free_space(staging)})") from error
+        raise RunFailedError(f"{reason} ({_free_space(Path(plan.staging))})") from error
 
 
-def _declared_cause(error: str) -> str | None:
-    """The message of an operating system's error that Beam wrapped, or None if it is none.
+def _refusal(error: OSError | RuntimeError) -> str | None:
+    """What the operating system refused (space, permission), or None if the error is a bug.
 
-    A runner gives back the text of a worker's error, not the error itself.
+    A runner of several processes gives back the text of a worker's error, not the error itself.
     """
-    last = next((line for line in reversed(error.splitlines()) if line.strip()), "")
-    match = re.search(r"OSError: \[Errno (?:28|122|30|13)\] (.*?)(?: \[while running .*)?$", last)
-    return match[1] if match else None
+    match = re.search(r"Error: \[Errno (\d+)\] ", str(error))
+    number = error.errno if isinstance(error, OSError) else int(match[1]) if match else None
+    return os.strerror(number) if number in _REFUSALS else None
 
 
 def _free_space(folder: Path) -> str:

@@ -196,6 +196,10 @@ TABLES: dict[str, pa.Schema] = {
 }
 
 
+_COLUMN_OF_FIELD = {"published": "published_at", "site": "source"}
+"""Fields of ``Article`` whose column has another name."""
+
+
 def _time(at: Timestamp | None) -> datetime.datetime | None:
     if at is None:
         return None
@@ -271,7 +275,11 @@ def article_row(enriched: EnrichedArticle, run_id: str) -> dict[str, Any]:
             "topic_note": enriched.topic_note,
         },
         "provenance": [
-            {"field": fact.field, "source": fact.source, "origin": fact.origin}
+            {
+                "field": _COLUMN_OF_FIELD.get(fact.field, fact.field),
+                "source": fact.source,
+                "origin": fact.origin,
+            }
             for fact in article.provenance
         ],
         "run_id": run_id,

@@ -6,8 +6,8 @@ Read from top to bottom, this module is the story of one run::
                  └──────┴── Failure                 └── Duplicate
                                     (every step) ─► LedgerEntry
 
-All records are frozen dataclasses registered for Beam's row coder, which makes their encoding
-deterministic and compact. Three rules follow from that coder: no ``from __future__ import
+All records are frozen dataclasses in Beam's row encoding, which is deterministic and compact.
+Three rules follow from that coder: no ``from __future__ import
 annotations`` in this module, Beam's ``Timestamp`` (UTC, microseconds) instead of ``datetime``,
 and sequences that come back from the coder as lists are turned into tuples again.
 """
@@ -15,15 +15,64 @@ and sequences that come back from the coder as lists are turned into tuples agai
 from dataclasses import dataclass
 from typing import Optional, TypeVar, dataclass_transform
 
-from apache_beam.coders import registry
+from apache_beam.coders import Coder, RowCoder, registry
+from apache_beam.coders.coder_impl import CoderImpl
 from apache_beam.utils.timestamp import Timestamp
 
 T = TypeVar("T")
 
+_ROW_CODERS: dict[type, RowCoder] = {}
+
+
+class RecordCoder(Coder):
+    """Beam's row encoding of one record type, decoded to that type in every process.
+
+    A plain ``RowCoder`` names its type by an id that each process draws anew, so that a worker
+    would decode to an anonymous named tuple. This one travels with a reference to the class.
+    """
+
+    def __init__(self, kind: type) -> None:
+        self._kind = kind
+        self._row_coder = _ROW_CODERS[kind]
+
+    def _create_impl(self) -> CoderImpl:
+        return self._row_coder.get_impl()
+
+    def encode(self, value: object) -> bytes:
+        """The record as bytes."""
+        encoded: bytes = self._row_coder.encode(value)
+        return encoded
+
+    def decode(self, encoded: bytes) -> object:
+        """The record that ``encode`` was given."""
+        return self._row_coder.decode(encoded)
+
+    def is_deterministic(self) -> bool:
+        """Whether equal records have equal bytes."""
+        return bool(self._row_coder.is_deterministic())
+
+    def to_type_hint(self) -> type:
+        """The record's class."""
+        return self._kind
+
+    @classmethod
+    def from_type_hint(cls, typehint: type, _registry: object) -> "RecordCoder":
+        """The coder for a record's class."""
+        return cls(typehint)
+
+    def __reduce__(self) -> tuple[type, tuple[type]]:
+        return (RecordCoder, (self._kind,))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, RecordCoder) and self._kind is other._kind
+
+    def __hash__(self) -> int:
+        return hash(self._kind)
+
 
 @dataclass_transform(frozen_default=True)
 def record(cls: type[T]) -> type[T]:
-    """Make a class a frozen dataclass that Beam's row coder encodes, its tuples kept tuples."""
+    """Make a class a frozen dataclass with a row coder, its tuples kept tuples."""
     sequence_fields = tuple(
         name for name, kind in cls.__annotations__.items() if "tuple[" in str(kind)
     )
@@ -36,6 +85,7 @@ def record(cls: type[T]) -> type[T]:
         cls.__post_init__ = __post_init__  # type: ignore[attr-defined]
     frozen = dataclass(frozen=True)(cls)
     registry.register_row(frozen)
+    _ROW_CODERS[frozen] = registry.get_coder(frozen)
     return frozen
 
 
@@ -123,6 +173,7 @@ class Provenance:
     """Where the value of one field comes from."""
 
     field: str
+    """Name of the field of ``Article``; the dataset has it under its column's name."""
     source: str
     """``json-ld``, ``opengraph``, ``meta``, ``trafilatura``, ``byline``, ``date-line``,
     ``dateline``, ``credit``, ``masthead``, ``headline``, ``notice``, ``feed``, ``sibling`` …"""
@@ -400,3 +451,8 @@ class Balance:
     notes: tuple[str, ...]
     """What a person should hear about single units; at most 20."""
     note_count: int
+
+
+# Only now, for a row coder finds the schemas of nested records by their own row coders.
+for _kind in _ROW_CODERS:
+    registry.register_coder(_kind, RecordCoder)

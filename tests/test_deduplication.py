@@ -12,7 +12,7 @@ from apache_beam.utils.timestamp import Timestamp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.config import LOCAL_RUNNER
+from pipelines.local import local_runner
 from schemas.records import Assignment, Fingerprint
 from transforms.deduplication import (
     MAX_PAIRED_BUCKET,
@@ -166,7 +166,7 @@ def test_a_crowded_bucket_connects_its_members_at_linear_cost() -> None:
 
 
 def run(transform, fingerprints: list[Fingerprint], check) -> None:
-    with test_pipeline.TestPipeline(runner=None, argv=[f"--runner={LOCAL_RUNNER}"]) as pipeline:
+    with test_pipeline.TestPipeline(runner=local_runner(1)) as pipeline:
         created = pipeline | beam.Create(fingerprints).with_output_types(Fingerprint)
         assert_that(created | transform, check)
 

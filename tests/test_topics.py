@@ -20,24 +20,25 @@ from transforms.topics import (
 )
 
 MODEL = TopicModel.load()
+DISASTER = "disaster-accident-and-emergency-incident"
 
 # Per concept: (title, body) as a news desk might write them. Invented, every one.
 SNIPPETS = {
     "arts-culture-entertainment-and-media": [
         (
             "Small island drama takes top prize at lagoon film festival",
-            "A first-time director who shot her movie on a fishing boat won the jury's main award on "
-            "Sunday. The leading actor, a retired ferryman, had never stood before a camera.",
+            "A first-time director who shot her movie on a fishing boat won the jury's main award"
+            " on Sunday. The leading actor, a retired ferryman, had never stood before a camera.",
         ),
         (
             "Folk trio return with album written in a lighthouse",
-            "The singers spent a winter recording twelve songs with a borrowed piano. A tour of small "
-            "venues follows in May.",
+            "The singers spent a winter recording twelve songs with a borrowed piano. A tour of "
+            "small venues follows in May.",
         ),
         (
             "Regional daily to stop printing after 140 years",
-            "Journalists at the newspaper were told on Tuesday that it will be published online only. "
-            "The editor said readers had moved to their phones.",
+            "Journalists at the newspaper were told on Tuesday that it will be published online "
+            "only. The editor said readers had moved to their phones.",
         ),
         (
             "Lost portrait goes on show at city museum",
@@ -46,15 +47,15 @@ SNIPPETS = {
         ),
         (
             "Novelist Ada Quill on memory, mothers and the long second act",
-            "Her third book moves between two centuries. She says that poetry taught her to cut, and "
-            "that fiction taught her to wait.",
+            "Her third book moves between two centuries. She says that poetry taught her to cut, "
+            "and that fiction taught her to wait.",
         ),
     ],
     "conflict-war-and-peace": [
         (
             "Shelling resumes along the Orra river hours after truce",
-            "Artillery fire hit three villages overnight, residents said, as each army blamed the other "
-            "for breaking the ceasefire. At least nine soldiers were killed.",
+            "Artillery fire hit three villages overnight, residents said, as each army blamed the"
+            " other for breaking the ceasefire. At least nine soldiers were killed.",
         ),
         (
             "Spy chiefs of rival neighbours meet over troops on the border",
@@ -64,30 +65,30 @@ SNIPPETS = {
         ),
         (
             "Leader of jihadist group killed in raid, premier says",
-            "Security forces shot dead the commander, one of the region's most wanted militants, in "
-            "an operation backed by coalition aircraft.",
+            "Security forces shot dead the commander, one of the region's most wanted militants, "
+            "in an operation backed by coalition aircraft.",
         ),
         (
             "Drones fired by militia strike port city",
-            "An armed group allied with the regime claimed the attack, saying it would go on until the "
-            "bombardment of the enclave ends. Air defences shot down two more.",
+            "An armed group allied with the regime claimed the attack, saying it would go on "
+            "until the bombardment of the enclave ends. Air defences shot down two more.",
         ),
         (
             "Rebels lay down weapons as peace accord takes hold",
-            "The last guerrilla column handed its rifles to observers on Friday, ending a civil war of "
-            "nineteen years. Former fighters will live in camps under peacekeepers' guard.",
+            "The last guerrilla column handed its rifles to observers on Friday, ending a civil "
+            "war of nineteen years. Former fighters will live in camps under peacekeepers' guard.",
         ),
     ],
     "crime-law-and-justice": [
         (
             "Man jailed for string of chapel lead thefts",
-            "A judge sentenced him to four years in prison after he pleaded guilty to eleven burglaries. "
-            "Police traced him through a scrapyard's cameras.",
+            "A judge sentenced him to four years in prison after he pleaded guilty to eleven "
+            "burglaries. Police traced him through a scrapyard's cameras.",
         ),
         (
             "Appeal court overturns ferry ticket fraud conviction",
-            "Three judges ruled that the jury had been misdirected. Prosecutors have two weeks to ask "
-            "for a retrial.",
+            "Three judges ruled that the jury had been misdirected. Prosecutors have two weeks to"
+            " ask for a retrial.",
         ),
         (
             "Detectives open murder inquiry after body found in canal",
@@ -95,39 +96,40 @@ SNIPPETS = {
         ),
         (
             "Customs seize cocaine hidden in crates of tiles",
-            "Investigators believe a smuggling gang had bribed two harbour guards. Both were charged.",
+            "Investigators believe a smuggling gang had bribed two harbour guards. Both were "
+            "charged.",
         ),
         (
             "Tenants sue over listening devices in hallways",
-            "The lawsuit, filed in the district court, says the recordings broke the law. Lawyers for "
-            "the landlord deny the allegations.",
+            "The lawsuit, filed in the district court, says the recordings broke the law. Lawyers"
+            " for the landlord deny the allegations.",
         ),
     ],
     "disaster-accident-and-emergency-incident": [
         (
             "Quake of magnitude 6.4 shakes mountain province",
-            "Rescuers dug through rubble by hand after dozens of houses collapsed. The death toll rose to "
-            "41 by nightfall, and aftershocks kept survivors in tents.",
+            "Rescuers dug through rubble by hand after dozens of houses collapsed. The death toll"
+            " rose to 41 by nightfall, and aftershocks kept survivors in tents.",
         ),
         (
             "Ferry with 90 aboard sinks off reef",
-            "Coastguard boats pulled 71 people from the water; the rest are missing. Passengers said the "
-            "vessel capsized within minutes.",
+            "Coastguard boats pulled 71 people from the water; the rest are missing. Passengers "
+            "said the vessel capsized within minutes.",
         ),
         (
             "Blaze guts textile market",
-            "Firefighters took nine hours to put out the flames. Two people were injured by smoke and "
-            "the roof is in danger of collapse.",
+            "Firefighters took nine hours to put out the flames. Two people were injured by smoke"
+            " and the roof is in danger of collapse.",
         ),
         (
             "Floods cut off valley towns",
-            "Helicopters rescued families from rooftops after the river burst its banks. Thousands were "
-            "evacuated and a bridge was swept away.",
+            "Helicopters rescued families from rooftops after the river burst its banks. "
+            "Thousands were evacuated and a bridge was swept away.",
         ),
         (
             "Night express derails near Halden, killing four",
-            "Emergency crews worked to free people trapped in two carriages. Investigators are looking "
-            "at a broken rail.",
+            "Emergency crews worked to free people trapped in two carriages. Investigators are "
+            "looking at a broken rail.",
         ),
     ],
     "economy-business-and-finance": [
@@ -152,50 +154,52 @@ SNIPPETS = {
         ),
         (
             "Family brewery files for bankruptcy after costs surge",
-            "Creditors are owed 18 million euros. The owner blames the price of energy and weak sales.",
+            "Creditors are owed 18 million euros. The owner blames the price of energy and weak "
+            "sales.",
         ),
     ],
     "education": [
         (
             "Pupils back in class as rural schools reopen",
-            "Teachers greeted children in forty primary schools shut since the storm. Lessons will run "
-            "on Saturdays until the lost weeks are made up.",
+            "Teachers greeted children in forty primary schools shut since the storm. Lessons "
+            "will run on Saturdays until the lost weeks are made up.",
         ),
         (
             "University drops entrance exam for adult students",
-            "Applicants over 25 will instead be judged on coursework. The college says the test kept "
-            "out good candidates.",
+            "Applicants over 25 will instead be judged on coursework. The college says the test "
+            "kept out good candidates.",
         ),
         (
             "Ministry rewrites maths curriculum",
-            "Textbooks will change from next term. Headteachers welcomed the plan but asked for more "
-            "training.",
+            "Textbooks will change from next term. Headteachers welcomed the plan but asked for "
+            "more training.",
         ),
         (
             "Student debt passes record as tuition fees climb",
-            "Graduates now leave with twice what their parents owed, a report on higher education says.",
+            "Graduates now leave with twice what their parents owed, a report on higher education"
+            " says.",
         ),
         (
             "Village kindergarten wins reprieve",
-            "Parents had protested against the closing of the nursery school, which teaches nineteen "
-            "children.",
+            "Parents had protested against the closing of the nursery school, which teaches "
+            "nineteen children.",
         ),
     ],
     "environment": [
         (
             "Beavers return to marsh after two centuries",
-            "Conservationists released three pairs into the nature reserve on Monday. Their dams should "
-            "help the wetland's other wildlife.",
+            "Conservationists released three pairs into the nature reserve on Monday. Their dams "
+            "should help the wetland's other wildlife.",
         ),
         (
             "Emissions of methane rise again, survey finds",
-            "Greenhouse gases from landfill have climbed for a fifth year, the environment agency said, "
-            "putting climate targets at risk.",
+            "Greenhouse gases from landfill have climbed for a fifth year, the environment agency"
+            " said, putting climate targets at risk.",
         ),
         (
             "Plastic chokes nesting beaches of rare turtle",
-            "Volunteers cleared six tonnes of waste. The species is endangered and breeds on two islands "
-            "only.",
+            "Volunteers cleared six tonnes of waste. The species is endangered and breeds on two "
+            "islands only.",
         ),
         (
             "Loggers leave last old forest of the south",
@@ -214,15 +218,18 @@ SNIPPETS = {
         ),
         (
             "Hospital waits grow to nine months for hip surgery",
-            "Surgeons say that beds, not staff, are the shortage. The health service promised new wards.",
+            "Surgeons say that beds, not staff, are the shortage. The health service promised new"
+            " wards.",
         ),
         (
             "Pill halves migraine days in trial",
-            "Patients who took the drug had fewer symptoms and mild side effects, neurologists report.",
+            "Patients who took the drug had fewer symptoms and mild side effects, neurologists "
+            "report.",
         ),
         (
             "Dengue spreads to the highlands",
-            "The health ministry has recorded 400 infections of the virus. Clinics are short of blood.",
+            "The health ministry has recorded 400 infections of the virus. Clinics are short of "
+            "blood.",
         ),
         (
             "More young men seek help for depression",
@@ -232,12 +239,13 @@ SNIPPETS = {
     "human-interest": [
         (
             "Couple, both 101, celebrate 80th wedding anniversary",
-            "They met at a dance and have not spent a birthday apart. The secret, she says, is cake.",
+            "They met at a dance and have not spent a birthday apart. The secret, she says, is "
+            "cake.",
         ),
         (
             "Lost dog walks 60 miles home",
-            "Biscuit the terrier turned up on the doorstep eleven days after vanishing on a picnic. Her "
-            "owner burst into tears.",
+            "Biscuit the terrier turned up on the doorstep eleven days after vanishing on a "
+            "picnic. Her owner burst into tears.",
         ),
         (
             "Baker sets world record for longest pretzel",
@@ -245,19 +253,20 @@ SNIPPETS = {
         ),
         (
             "Crown prince to marry nurse he met in a lift",
-            "The palace announced the royal wedding on Friday. The bride said she had taken him for a "
-            "plumber.",
+            "The palace announced the royal wedding on Friday. The bride said she had taken him "
+            "for a plumber.",
         ),
         (
             "Stranger returns lottery ticket worth a fortune",
-            "The winner's wife called the act of kindness a miracle. They gave him half the jackpot.",
+            "The winner's wife called the act of kindness a miracle. They gave him half the "
+            "jackpot.",
         ),
     ],
     "labour": [
         (
             "Dockers walk out over night shifts",
-            "The union said 2,000 workers had joined the strike and pickets would stay until employers "
-            "agree to talk about pay.",
+            "The union said 2,000 workers had joined the strike and pickets would stay until "
+            "employers agree to talk about pay.",
         ),
         (
             "Minimum wage to rise by a tenth",
@@ -269,73 +278,74 @@ SNIPPETS = {
         ),
         (
             "Couriers win right to sick pay",
-            "A tribunal found that the gig workers are employees. Their union called it a landmark for "
-            "working conditions.",
+            "A tribunal found that the gig workers are employees. Their union called it a "
+            "landmark for working conditions.",
         ),
         (
             "Steelworks to shed 900 jobs",
-            "Staff were told of the redundancies at a shift change. The union is preparing a ballot for "
-            "industrial action over the layoffs.",
+            "Staff were told of the redundancies at a shift change. The union is preparing a "
+            "ballot for industrial action over the layoffs.",
         ),
     ],
     "lifestyle-and-leisure": [
         (
             "Plum tart, and what to do with the leftovers",
-            "This recipe asks for ripe fruit, a hot oven and patience. Serve with cream; it tastes better "
-            "at breakfast.",
+            "This recipe asks for ripe fruit, a hot oven and patience. Serve with cream; it "
+            "tastes better at breakfast.",
         ),
         (
             "Three days in the salt towns: where to sleep and eat",
-            "The best hotels are by the old harbour. Tourists come for the beach, but the restaurants are "
-            "the reason to travel.",
+            "The best hotels are by the old harbour. Tourists come for the beach, but the "
+            "restaurants are the reason to travel.",
         ),
         (
             "How to prune roses without fear",
-            "Gardeners fuss too much about the cut. Wait for a dry weekend, and your garden will forgive "
-            "you.",
+            "Gardeners fuss too much about the cut. Wait for a dry weekend, and your garden will "
+            "forgive you.",
         ),
         (
             "Board games are back, and cafes love them",
-            "Players pay by the hour, order coffee and stay for a second puzzle. It is a hobby with cake.",
+            "Players pay by the hour, order coffee and stay for a second puzzle. It is a hobby "
+            "with cake.",
         ),
         (
             "Small flat, big sofa: a decorator's tips",
-            "Pale wallpaper and low furniture make a living room look wider. Keep the lamps warm and the "
-            "kitchen in view.",
+            "Pale wallpaper and low furniture make a living room look wider. Keep the lamps warm "
+            "and the kitchen in view.",
         ),
     ],
     "politics": [
         (
             "Opposition wins by-election in coastal seat",
-            "The candidate took 52 per cent of the vote. The prime minister called the result a warning "
-            "from voters.",
+            "The candidate took 52 per cent of the vote. The prime minister called the result a "
+            "warning from voters.",
         ),
         (
             "Foreign ministers agree to reopen embassies",
-            "Diplomats from the two capitals signed an accord on normalising relations after bilateral "
-            "talks. Ambassadors return next month.",
+            "Diplomats from the two capitals signed an accord on normalising relations after "
+            "bilateral talks. Ambassadors return next month.",
         ),
         (
             "Senate blocks budget after night of debate",
-            "Lawmakers rejected the bill by three votes, leaving the government without a majority. The "
-            "president may veto a shorter version.",
+            "Lawmakers rejected the bill by three votes, leaving the government without a "
+            "majority. The president may veto a shorter version.",
         ),
         (
             "Union extends sanctions on Verrin over treaty breach",
-            "The bloc's leaders met at a summit in the capital. A spokesman for the foreign ministry in "
-            "Verrin said diplomacy was at an end.",
+            "The bloc's leaders met at a summit in the capital. A spokesman for the foreign "
+            "ministry in Verrin said diplomacy was at an end.",
         ),
         (
             "Mayor quits party over housing policy",
-            "The city council is split before local elections. She will run as an independent, she told "
-            "parliament's radio.",
+            "The city council is split before local elections. She will run as an independent, "
+            "she told parliament's radio.",
         ),
     ],
     "religion": [
         (
             "New bishop calls for open church doors",
-            "The cathedral was full for the first sermon. Priests from every parish took part in the "
-            "mass.",
+            "The cathedral was full for the first sermon. Priests from every parish took part in "
+            "the mass.",
         ),
         (
             "Pilgrims fill the hill shrine for the saint's day",
@@ -343,7 +353,8 @@ SNIPPETS = {
         ),
         (
             "Mosque and synagogue share a kitchen",
-            "The imam and the rabbi say that breaking the fast together came first and theology after.",
+            "The imam and the rabbi say that breaking the fast together came first and theology "
+            "after.",
         ),
         (
             "Temple reopens after monsoon repairs",
@@ -357,19 +368,23 @@ SNIPPETS = {
     "science-and-technology": [
         (
             "Probe sends first pictures from icy moon",
-            "The spacecraft flew past at 30 km. Scientists at the space agency see signs of an ocean.",
+            "The spacecraft flew past at 30 km. Scientists at the space agency see signs of an "
+            "ocean.",
         ),
         (
             "Chip maker shows processor that sips power",
-            "The semiconductor runs artificial intelligence on a phone. Software developers get it first.",
+            "The semiconductor runs artificial intelligence on a phone. Software developers get "
+            "it first.",
         ),
         (
             "Fossil shows how early birds slept",
-            "Palaeontologists scanned the skeleton in a laboratory. The study is in a journal this week.",
+            "Palaeontologists scanned the skeleton in a laboratory. The study is in a journal "
+            "this week.",
         ),
         (
             "Physicists weigh the neutrino again",
-            "The experiment, run underground for six years, narrows the range. Theory had hoped for less.",
+            "The experiment, run underground for six years, narrows the range. Theory had hoped "
+            "for less.",
         ),
         (
             "Browser update closes security hole",
@@ -379,7 +394,8 @@ SNIPPETS = {
     "society": [
         (
             "Rough sleepers outnumber beds in every big city",
-            "Homelessness has doubled in ten years, charities say. Families in poverty make up a third.",
+            "Homelessness has doubled in ten years, charities say. Families in poverty make up a "
+            "third.",
         ),
         (
             "Same-sex couples may adopt, island votes",
@@ -391,12 +407,13 @@ SNIPPETS = {
         ),
         (
             "Girls still marry at fifteen in the hill districts",
-            "Child marriage is banned, but gender and caste decide. A charity pays families to wait.",
+            "Child marriage is banned, but gender and caste decide. A charity pays families to "
+            "wait.",
         ),
         (
             "Newcomers and neighbours: a street learns to mix",
-            "Immigrants from nine countries share the block. Racism has faded, older residents say, as "
-            "the community found a common cause.",
+            "Immigrants from nine countries share the block. Racism has faded, older residents "
+            "say, as the community found a common cause.",
         ),
     ],
     "sport": [
@@ -425,7 +442,8 @@ SNIPPETS = {
     "weather": [
         (
             "Heavy snow and icy winds on the way",
-            "Forecasters issued an amber warning for the north. Temperatures will fall to -9C by morning.",
+            "Forecasters issued an amber warning for the north. Temperatures will fall to -9C by "
+            "morning.",
         ),
         (
             "Heatwave to peak on Thursday",
@@ -441,7 +459,8 @@ SNIPPETS = {
         ),
         (
             "Monsoon arrives five days early",
-            "Rain reached the southern coast with gusts of 60 km/h. The met office expects a wet season.",
+            "Rain reached the southern coast with gusts of 60 km/h. The met office expects a wet "
+            "season.",
         ),
     ],
 }
@@ -481,13 +500,13 @@ def test_a_slug_is_the_name_in_lower_case_joined_by_hyphens() -> None:
         ),
         (
             "Foreign minister's visit focuses on security",
-            "The two governments will work together against remnants of the Islamist group. Relations "
-            "have been strained since rebels toppled the president.",
+            "The two governments will work together against remnants of the Islamist group. "
+            "Relations have been strained since rebels toppled the president.",
         ),
         (
             "Army sends new column to observation posts after talks",
-            "Armoured vehicles crossed the border on Friday although both sides had agreed to withdraw "
-            "heavy weapons from the de-escalation zone.",
+            "Armoured vehicles crossed the border on Friday although both sides had agreed to "
+            "withdraw heavy weapons from the de-escalation zone.",
         ),
     ],
 )
@@ -511,6 +530,29 @@ def test_a_language_without_lexicon_is_unclassified_and_says_so() -> None:
     scores = classify_topics(MODEL, "Jalkapalloa", "Ottelu päättyi tasan eilen illalla.", "fi")
     assert scores.best == UNCLASSIFIED
     assert "no lexicon for language 'fi'" in scores.note
+
+
+@pytest.mark.parametrize(
+    ("language", "title", "body", "slug"),
+    [
+        (
+            "ar",
+            "مبعوث يبحث سحب القوات",
+            "قال الوزير إن المحادثات تناولت السيادة والعلاقات.",
+            "politics",
+        ),
+        ("ar", "الفريق يفوز", "سجل اللاعب هدفين في المباراة.", "sport"),
+        ("de", "Landtag lehnt Gesetzentwurf ab", "Die Koalition verlor zwei Stimmen.", "politics"),
+        ("es", "Huelga de trenes", "Los sindicatos piden mejores salarios.", "labour"),
+        ("fr", "L’école rouvre", "Les élèves retrouvent l’enseignante lundi.", "education"),
+        ("it", "Scossa nella notte", "Il terremoto ha fatto crollare case, sfollati.", DISASTER),
+        ("pt", "Vacina chega ao interior", "Os médicos do hospital esperam doses.", "health"),
+    ],
+)
+def test_six_more_languages_have_a_small_lexicon(
+    language: str, title: str, body: str, slug: str
+) -> None:
+    assert best(title, body, language) == slug
 
 
 def test_the_section_speaks_for_a_text_in_any_language() -> None:
@@ -556,7 +598,9 @@ def test_the_longest_term_wins_so_that_its_words_do_not_count_alone() -> None:
 
 def test_a_term_of_two_concepts_counts_less_for_each() -> None:
     lexicon = build_lexicon("en", [("pitch", 0, 2.0), ("pitch", 1, 2.0)])
-    assert lexicon.weights == (((0, pytest.approx(2 * 0.5**0.5)), (1, pytest.approx(2 * 0.5**0.5))),)
+    ((first, second),) = lexicon.weights
+    assert first == (0, pytest.approx(2 * 0.5**0.5))
+    assert second == (1, pytest.approx(2 * 0.5**0.5))
 
 
 def test_plural_and_singular_are_one_term_unless_a_form_is_pinned() -> None:
@@ -581,6 +625,11 @@ def test_english_words_lose_plural_and_possessive(word: str, normal: str) -> Non
     assert normalise_word(word, "en") == normal
 
 
+def test_an_arabic_noun_is_found_with_its_joined_particles() -> None:
+    forms = ["حكومة", "الحكومة", "والحكومة", "للحكومة", "بالحكومة"]
+    assert len({normalise_word(form, "ar") for form in forms}) == 1
+
+
 def test_a_short_prefix_is_refused() -> None:
     with pytest.raises(ValueError, match=r"'war\*' has fewer than 4 letters"):
         build_lexicon("en", [("war*", 0, 1.0)])
@@ -594,6 +643,11 @@ def test_a_term_file_with_an_unknown_concept_is_refused_with_its_line() -> None:
 def test_terms_before_the_first_concept_are_refused() -> None:
     with pytest.raises(ValueError, match="line 1: terms before the first"):
         parse_terms("1: ball", {"sport": 0})
+
+
+def test_a_term_broken_over_two_lines_is_refused() -> None:
+    with pytest.raises(ValueError, match="line 3: the line before does not end in a comma"):
+        parse_terms("[sport]\n2: ball, table\n   tennis", {"sport": 0})
 
 
 def test_a_line_without_weight_continues_the_one_above() -> None:

@@ -316,8 +316,8 @@ _YEAR_FIRST = re.compile(
     r"|\s?[年년]\s?(?P<month2>\d{1,2})\s?[月월]\s?(?P<day2>\d{1,2})\s?[日일號号])"
 )
 _YEAR_LAST = re.compile(
-    r"(?<![\d./-])(?P<one>\d{1,2})(?P<sep>[-/.])\s?(?P<two>\d{1,2})(?P=sep)\s?"
-    r"(?P<year>(?:1[6-9]|20)\d{2})(?![\d/-])"
+    r"(?<!\d)(?<!\d[./-])(?P<one>\d{1,2})(?P<sep>[-/.])\s?(?P<two>\d{1,2})(?P=sep)\s?"
+    r"(?P<year>(?:1[6-9]|20)\d{2})(?!\d|[/-]\d{1,2}(?![\d:]))"
 )
 _TIME = re.compile(
     r"(?<![\d:.,/-])(?P<hour>[01]?\d|2[0-4])\s?[:.hH時시]\s?(?P<minute>[0-5]\d)(?!\d)"

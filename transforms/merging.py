@@ -92,7 +92,7 @@ def merge_article(canonical: Article, copies: Iterable[tuple[str, Article]]) -> 
                 taken["published"] = PublicationDate(
                     copy.published.at, copy.published.precision, "sibling"
                 )
-                provenance.append(Provenance("published_at", "sibling", copy.origin))
+                provenance.append(Provenance("published", "sibling", copy.origin))
                 break
     if not taken:
         return canonical

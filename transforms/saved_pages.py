@@ -8,6 +8,7 @@ elements, microdata and markup, and trafilatura's heuristics last. Pure and boun
 
 from __future__ import annotations
 
+import difflib
 import functools
 import html
 import importlib.metadata
@@ -35,7 +36,7 @@ from schemas.records import (
     Provenance,
     PublicationDate,
 )
-from transforms.dates import parse_metadata_date
+from transforms.dates import date_article, find_dates, parse_date_line, parse_metadata_date
 from transforms.decoding import Decoded, UndecodableText, decode_text
 
 MIN_BODY_WORDS = 25
@@ -52,6 +53,12 @@ _MAX_AUTHOR_CHARS = 60
 _MAX_AUTHOR_WORDS = 6
 _MAX_AUTHORS = 20
 _MAX_TAGS = 50
+_MAX_HEADINGS = 10
+_MAX_COMPARED_CHARS = 200
+_MIN_COMPARED_CHARS = 8
+_MAX_SCANNED_LINES = 3_000
+_DATE_LINES_AFTER_HEADLINE = 8
+_DATE_LINES_BEFORE_HEADLINE = 3
 _MAX_VALUE_CHARS = 2_000
 
 
@@ -80,8 +87,12 @@ def extract_page(page: Page) -> list[Article | Failure]:
         return [_extract(page, decoded)]
     except (etree.LxmlError, RecursionError, _Unparsable) as error:
         # What lxml and trafilatura raise for hostile markup; anything else is a bug.
-        words = " ".join(str(error).split())[:200] or type(error).__name__
-        return [_failure(page, "failed", "unparsable", f"its markup cannot be parsed: {words}")]
+        return [_failure(page, "failed", "unparsable", _parse_message(error))]
+
+
+def _parse_message(error: Exception) -> str:
+    words = " ".join(str(error).split())[:200] or type(error).__name__
+    return f"its markup cannot be parsed: {words}"
 
 
 class _Unparsable(ValueError):  # noqa: N818 - becomes a Failure
@@ -89,13 +100,15 @@ class _Unparsable(ValueError):  # noqa: N818 - becomes a Failure
 
 
 def _extract(page: Page, decoded: Decoded) -> Article | Failure:
+    if not decoded.text.strip():
+        return _failure(page, "rejected", "no-article", "it is empty")
     tree = load_html(_XML_DECLARATION.sub("", decoded.text, count=1))
     if tree is None:
         raise _Unparsable(f"{len(decoded.text):,} characters hold no HTML document")
     about = read_metadata(tree, decoded.text, page.url, page.observed_at)
     visible = _visible_text(tree)
-    document = trafilatura.bare_extraction(
-        tree, url=page.url, fast=True, include_comments=False, with_metadata=False
+    document: Any = trafilatura.bare_extraction(
+        tree, url=about.page_url, fast=True, include_comments=False, with_metadata=False
     )
     paragraphs = _paragraphs_of((document.text if document is not None else None) or "")
     words = sum(map(count_words, paragraphs))
@@ -221,12 +234,14 @@ _INTERSTITIAL_SENTENCES = {
     ),
     "it asks for JavaScript or cookies": re.compile(
         r"(?:enable|activate|turn on|requires?|allow)\b.{0,30}\b(?:java ?script|cookies)\b"
-        r"|(?:java ?script|cookies)\b.{0,30}\b(?:(?:is|are|must be|to be) )(?:enabled|disabled|required)",
+        r"|(?:java ?script|cookies)\b.{0,30}\b(?:(?:is|are|must be|to be) )"
+        r"(?:enabled|disabled|required)",
         re.IGNORECASE,
     ),
     "it denies access": re.compile(
-        r"you (?:do not|don(?:'|’)t) have permission to access|\baccess (?:to .{0,40})?(?:is |was |has "
-        r"been )?(?:denied|blocked|forbidden)\b|(?:your|this) (?:ip|request) .{0,40}\bblocked\b"
+        r"you (?:do not|don(?:'|’)t) have permission to access"
+        r"|\baccess (?:to .{0,40})?(?:is |was |has been )?(?:denied|blocked|forbidden)\b"
+        r"|(?:your|this) (?:ip|request) .{0,40}\bblocked\b"
         r"|not available in your (?:country|region|location)"
         r"|unavailable (?:for legal reasons|in your)|reference #[\da-f.]{8,}",
         re.IGNORECASE,
@@ -291,7 +306,7 @@ def _visible_text(tree: HtmlElement) -> str:
     """The text of a tree, a line for each text node, up to what an interstitial would have."""
     pieces: list[str] = []
     length = 0
-    for text in tree.iterfind(".//body").__next__().itertext() if False else _texts(tree):
+    for text in _texts(tree):
         pieces.append(text)
         length += len(text)
         if length > 12 * _MAX_INTERSTITIAL_WORDS:
@@ -344,7 +359,7 @@ def read_metadata(
     metas = _Metas(tree)
     nodes = json_ld_nodes(tree)
     saved_from = _SAVED_FROM.search(text[:5000])
-    page_url = url or (_http_url(saved_from.group(1)) if saved_from else None)
+    page_url = _http_url(url) or (_http_url(saved_from.group(1)) if saved_from else None)
     canonical = _canonical(tree, metas, nodes, page_url)
     address = page_url or (canonical.value if canonical else None)
     story = _story(nodes, address, metas)
@@ -356,7 +371,7 @@ def read_metadata(
     host = _host(address)
     found["site"] = sites[0] if sites else (_Candidate(host, "url") if host else None)
     found["canonical_url"] = canonical
-    found["title"] = _title(tree, metas, story, [*site_names, *([host] if host else [])])
+    found["title"] = _title(tree, metas, story, [*site_names, *_host_names(host)])
     found["description"] = _first(
         metas.candidates(_DESCRIPTION_METAS), _json_texts(story, "description")
     )
@@ -669,6 +684,9 @@ def _names(value: Any, nodes: list[dict[str, Any]]) -> Iterator[tuple[str, str]]
                     part,
                 )
             types = _types(named)
+            if not named.get("name"):
+                parts = (_clean(named.get("givenName")), _clean(named.get("familyName")))
+                named = {**named, "name": " ".join(part for part in parts if part)}
             for name in (
                 named["name"] if isinstance(named.get("name"), list) else [named.get("name")]
             ):
@@ -695,6 +713,12 @@ def _http_url(value: str | None, base: str | None = None) -> str | None:
 
 def _host(url: str | None) -> str | None:
     return (urlsplit(url).hostname or "").removeprefix("www.") or None if url else None
+
+
+def _host_names(host: str | None) -> list[str]:
+    """What a host may be called: the whole of it, and the labels that are no suffix or generic."""
+    labels = (host or "").split(".")
+    return [host, *(label for label in labels[:-1] if len(label) > 3)] if host else []
 
 
 def _base(tree: HtmlElement, url: str | None) -> str | None:
@@ -765,24 +789,45 @@ def _title(
     tree: HtmlElement, metas: _Metas, story: dict[str, Any], site_names: list[str]
 ) -> _Candidate | None:
     """The headline, without the name of the site that many titles carry at an end."""
-    headings = [_clean(" ".join(element.itertext())) for element in tree.iter("h1")]
-    heading = [_Candidate(text, "markup") for text in headings if text]
+    stated = [*_json_texts(story, "headline"), *metas.candidates(_TITLE_METAS)]
     document = [
         _Candidate(text, "meta")
-        for element in tree.iter("title")
+        for element in itertools.islice(tree.iter("title"), 1)
         if (text := _clean(" ".join(element.itertext())))
     ]
-    candidates = [
-        *_json_texts(story, "headline"),
-        *metas.candidates(_TITLE_METAS),
-        *(heading if len(heading) == 1 else []),
-        *document[:1],
+    headings = [
+        _Candidate(text, "headline")
+        for element in itertools.islice(tree.iter("h1"), _MAX_HEADINGS)
+        if (text := _clean(" ".join(element.itertext())))
     ]
+    # Which of several headings is the headline, or whether it is only the site's banner, the
+    # document's title tells.
+    shown = [
+        heading
+        for heading in headings
+        if any(_is_alike(heading.value, other.value) for other in document)
+    ]
+    lone = headings if len(headings) == 1 else []
+    candidates = [*stated, *shown[:1], *lone, *document]
+    headings_keys = {_name_key(heading.value) for heading in headings}
     for candidate in candidates:
         title = without_site_name(candidate.value, site_names)
+        for separator in _TITLE_SEPARATOR.finditer(title):
+            if _name_key(title[: separator.start()]) in headings_keys:
+                title = title[: separator.start()]
+                break
         if title:
             return _Candidate(title, candidate.source)
     return None
+
+
+def _is_alike(one: str, other: str) -> bool:
+    """Whether two titles are likely to be of one article: half of what they say is the same."""
+    a, b = one[:_MAX_COMPARED_CHARS].casefold(), other[:_MAX_COMPARED_CHARS].casefold()
+    if len(a) < _MIN_COMPARED_CHARS:
+        return a == b
+    matcher = difflib.SequenceMatcher(None, a, b, autojunk=False)
+    return matcher.real_quick_ratio() >= 0.5 and matcher.ratio() >= 0.5
 
 
 def without_site_name(title: str, site_names: Iterable[str]) -> str:
@@ -814,19 +859,26 @@ def _name_key(name: str) -> str:
 
 
 _BY = re.compile(
-    r"^(?:written by|story by|reported by|posted by|words by|text by|by|von|par|por|di|af|av|od"
-    r"|door|autor(?:in)?|author|från|tekst|text|foto|redaktion|reporter)\b\s*:?\s+|^(?:by|author)\s*:",
+    r"^(?:(?:written|story|reported|posted|words|text|published) by|by|von|par|por|di|af|av|od"
+    r"|door|autor(?:in)?|author|från|tekst|text|redaktion|reporter)\b\s*:?\s+|^(?:by|author)\s*:",
     re.IGNORECASE,
 )
 _AUTHOR_SEPARATOR = re.compile(
-    r"\s*(?:[,;|/•·]|\s&\s|\s+(?:and|und|et|y|e|och|og|en|with|i|und)\s+)\s*", re.IGNORECASE
+    r"\s*(?:[,;|/•·]|\s(?:&|and|und|et|och|og|und|with)\s)\s*", re.IGNORECASE
 )
-_NO_NAME = re.compile(r"https?:|www\.|@|\.(?:com|org|net)\b|\d{3}|^\W*$|[<>{}\[\]=]", re.IGNORECASE)
+# These join persons as well as the surnames of one: only between two full names are they "and".
+_SURNAME_JOINER = re.compile(r"(?<=\S )\b(?:y|e|i|en)\b(?= \S)")
+_NO_NAME = re.compile(
+    r"https?:|www\.|@|\.(?:com|org|net)\b|\d{3}|^[\W\d]*$|[<>{}\[\]=]"
+    r"|\b(?:image|photo|photograph|picture|credit|foto|bild)s?\s*:|\bgetty images\b",
+    re.IGNORECASE,
+)
 _ROLE = re.compile(
-    r"^(?:staff|admin|administrator|editor|editors|editorial|newsroom|news desk|web ?desk|online|desk"
-    r"|staff (?:writer|reporter)|correspondent|contributor|guest (?:author|writer)|author|unknown"
+    r"^(?:staff|admin|administrator|user|editors?|editorial|newsroom|news desk|web ?desk|online"
+    r"|desk|correspondent|contributor|guest (?:author|writer)|(?:the )?author|unknown|last updated"
     r"|anonymous|none|null|undefined|redaktion|redacción|rédaction|redazione|redactie|redakcja"
-    r"|senior .{0,30}|chief .{0,30}|.{0,30} (?:editor|reporter|correspondent|writer|staff|journalist))$",
+    r"|(?:senior|sr\.?|chief|managing|deputy|vice) .{1,40}|c[eftoim]o(?: of .{1,40})?|founder"
+    r"|m\.?d\.?|ph\.?d\.?|.{1,30} (?:editor|reporter|correspondent|writer|staff|journalist))$",
     re.IGNORECASE,
 )
 
@@ -840,7 +892,11 @@ def clean_authors(names: Iterable[str], site_names: Iterable[str] = ()) -> tuple
     sites = {key for name in site_names if (key := _name_key(name))}
     cleaned: dict[str, str] = {}
     for name in names:
-        for part in _AUTHOR_SEPARATOR.split(_BY.sub("", name.strip())):
+        if _NO_NAME.search(name) and not _AUTHOR_SEPARATOR.search(name):
+            continue
+        dates = find_dates(name)
+        byline = name[: dates[0].start] if dates else name
+        for part in _split_names(_BY.sub("", _URL.sub(" ", byline).strip())):
             person = _BY.sub("", part.strip(" \t.,;:-–—()\"'")).strip()
             if (
                 not person
@@ -853,6 +909,18 @@ def clean_authors(names: Iterable[str], site_names: Iterable[str] = ()) -> tuple
                 continue
             cleaned.setdefault(person.casefold(), person)
     return tuple(itertools.islice(cleaned.values(), _MAX_AUTHORS))
+
+
+def _split_names(byline: str) -> Iterator[str]:
+    for part in _AUTHOR_SEPARATOR.split(byline):
+        halves = _SURNAME_JOINER.split(part)
+        if len(halves) > 1 and all(len(half.split()) > 1 for half in halves):
+            yield from halves
+        else:
+            yield part
+
+
+_URL = re.compile(r"\bhttps?:\S*|\bwww\.\S+", re.IGNORECASE)
 
 
 def _authors(
@@ -1037,8 +1105,8 @@ def _published(
     marked = [
         _Candidate(element.get("datetime") or element.get("content") or "", "meta")
         for element in tree.xpath(
-            "(.//*[@itemprop='datePublished'][@datetime or @content] | .//time[@pubdate][@datetime])"
-            "[position()<=3]"
+            "(.//*[@itemprop='datePublished'][@datetime or @content]"
+            " | .//time[@pubdate][@datetime])[position()<=3]"
         )
     ]
     candidates = [
@@ -1054,14 +1122,11 @@ def _published(
         if (parsed := parse_metadata_date(candidate.value, candidate.source, observed_at))
     ]
     modified = _first(_json_texts(story, "dateModified"), metas.candidates(_MODIFIED_METAS))
-    hints = []
-    if modified is not None:
-        parsed = parse_metadata_date(modified.value, modified.source, observed_at)
-        if parsed is not None:
-            day = parsed.at.to_utc_datetime().date().isoformat()
-            hints.append(DateHint(day, "modified"))
+    changed = modified and parse_metadata_date(modified.value, modified.source, observed_at)
+    day = changed.at.to_utc_datetime().date().isoformat() if changed else None
+    hints = [DateHint(day, "modified")] if day else []
     if not dates:
-        return None, tuple(hints)
+        return _date_beside_headline(tree, story, metas, observed_at), tuple(hints)
     best = dates[0]
     # The first place wins, but another that agrees with it may know the time of day.
     for other in dates[1:]:
@@ -1070,6 +1135,29 @@ def _published(
             best = other
             break
     return best, tuple(hints)
+
+
+def _date_beside_headline(
+    tree: HtmlElement, story: dict[str, Any], metas: _Metas, observed_at: Timestamp
+) -> PublicationDate | None:
+    """The date of the ``time`` element or the date line nearest to the headline."""
+    lines = list(itertools.islice(text_lines(tree), _MAX_SCANNED_LINES))
+    headings = [number for number, line in enumerate(lines) if line.tag == "h1"]
+    if not headings:
+        return None
+    titles = [*_json_texts(story, "headline"), *metas.candidates(_TITLE_METAS)]
+    at = next(
+        (n for n in headings if any(_is_alike(lines[n].text, t.value) for t in titles)),
+        headings[0],
+    )
+    after = lines[at + 1 : at + 1 + _DATE_LINES_AFTER_HEADLINE]
+    before = lines[max(0, at - _DATE_LINES_BEFORE_HEADLINE) : at]
+    nearest = [*after, *reversed(before)]
+    for line in nearest:
+        if line.time and (date := parse_metadata_date(line.time, "meta", observed_at)):
+            return date
+    date_lines = [parsed for line in nearest if (parsed := parse_date_line(line.text))]
+    return date_article(date_lines, [], [], [], observed_at)[0]
 
 
 def _is_finer(one: PublicationDate, other: PublicationDate) -> bool:
@@ -1093,8 +1181,7 @@ def extract_feed_item(page: Page) -> list[Article | Failure]:
     try:
         paragraphs = feed_paragraphs(text)
     except (etree.LxmlError, RecursionError) as error:
-        words = " ".join(str(error).split())[:200] or type(error).__name__
-        return [_failure(page, "failed", "unparsable", f"its markup cannot be parsed: {words}")]
+        return [_failure(page, "failed", "unparsable", _parse_message(error))]
     words = sum(map(count_words, paragraphs))
     if words < MIN_BODY_WORDS:
         message = (
@@ -1105,11 +1192,9 @@ def extract_feed_item(page: Page) -> list[Article | Failure]:
     published = (
         parse_metadata_date(item.published, "feed", page.observed_at) if item.published else None
     )
-    source, source_origin = "feed", "feed"
-    if published is None and (date := url_date(page.url)):
+    if published is None and (date := url_date(_http_url(page.url))):
         published = parse_metadata_date(date, "url", page.observed_at)
-        source_origin = "url"
-    site = item.feed_title or _host(page.url)
+    site = item.feed_title or _host(_http_url(page.url))
     authors = clean_authors(item.authors, [site] if site else [])
     agency = next(
         (_AGENCIES[key] for name in item.authors if (key := name.casefold()) in _AGENCIES), None
@@ -1125,8 +1210,8 @@ def extract_feed_item(page: Page) -> list[Article | Failure]:
         "rights": item.rights,
         "site": item.feed_title,
     }
-    provenance = [Provenance(field, source) for field, value in known.items() if value]
-    provenance += [Provenance("published", source_origin)] if published else []
+    provenance = [Provenance(field, "feed") for field, value in known.items() if value]
+    provenance += [Provenance("published", published.source)] if published else []
     return [
         Article(
             origin=page.origin,
@@ -1169,11 +1254,44 @@ _NOT_TEXT = frozenset(
 )
 _FEED_TRAILER = re.compile(
     r"^(?:the post .{1,300} (?:appeared first on|first appeared on) .{1,200}"
-    r"|(?:continue reading|read more|read the (?:full|rest|whole)|weiterlesen|lire la suite|leer más"
-    r"|seguir leyendo|continua a leggere|lees verder|läs mer)\b.{0,200}|\[?(?:…|\.\.\.|&hellip;)\]?"
+    r"|(?:continue reading|read more|read the (?:full|rest|whole)|weiterlesen|lire la suite"
+    r"|leer más|seguir leyendo|continua a leggere|lees verder|läs mer)\b.{0,200}|\[?(?:…|\.\.\.|&hellip;)\]?"
     r"|(?:share|tweet|comments?|email|print)(?: this)?)$",
     re.IGNORECASE,
 )
+
+
+class TextLine(NamedTuple):
+    """A line of a page as it is laid out: the text of a block, or of a part of one."""
+
+    text: str
+    tag: str
+    """The block element that it begins, or the empty string."""
+    time: str | None
+    """``datetime`` of a ``time`` element in it."""
+
+
+def text_lines(tree: HtmlElement) -> Iterator[TextLine]:
+    """The lines of text of a page or fragment, in order, without captions, scripts and forms."""
+    text, tag, time = "", "", None
+    left_out = 0
+    for event, element in etree.iterwalk(tree, events=("start", "end")):
+        name = element.tag if isinstance(element.tag, str) else ""
+        is_start = event == "start"
+        if name in _BLOCKS:
+            line = " ".join(text.split())
+            if line:
+                yield TextLine(line, tag, time)
+            text, tag, time = "", name if is_start else "", None
+        if name in _NOT_TEXT:
+            left_out += 1 if is_start else -1
+        if is_start and name == "time":
+            time = time or element.get("datetime")
+        if not left_out:
+            text += (element.text if is_start else element.tail) or ""
+    line = " ".join(text.split())
+    if line:
+        yield TextLine(line, tag, time)
 
 
 def feed_paragraphs(markup: str) -> list[str]:
@@ -1183,22 +1301,4 @@ def feed_paragraphs(markup: str) -> list[str]:
     tree = load_html(f"<html><body><div>{markup}</div><div></div></body></html>")
     if tree is None:
         return []
-    lines = [""]
-    for event, element in etree.iterwalk(tree, events=("start", "end")):
-        tag = element.tag if isinstance(element.tag, str) else ""
-        if event == "start":
-            if tag in _BLOCKS:
-                lines.append("")
-            if tag not in _NOT_TEXT and not _is_in_left_out(element):
-                lines[-1] += element.text or ""
-        else:
-            if tag in _BLOCKS:
-                lines.append("")
-            if not _is_in_left_out(element):
-                lines[-1] += element.tail or ""
-    paragraphs = (" ".join(line.split()) for line in lines)
-    return [line for line in paragraphs if line and not _FEED_TRAILER.match(line)]
-
-
-def _is_in_left_out(element: Any) -> bool:
-    return any(ancestor.tag in _NOT_TEXT for ancestor in element.iterancestors())
+    return [line.text for line in text_lines(tree) if not _FEED_TRAILER.match(line.text)]

@@ -71,11 +71,15 @@ class _Line:
     text: str
     folded: str
     words: int
+    blanks: int
+    """Empty lines before it."""
     group: int
     """Number of the block of lines without an empty one between them."""
     kind: Kind = Kind.SHORT
     copies: int = 1
     """How often the same text stands in the dump."""
+    weak: bool = False
+    """Whether it is prose that might be a headline: one short sentence without a full stop."""
     shorts_in_group: int = 0
     """How many lines of its block are no prose: a menu has many."""
 
@@ -96,7 +100,14 @@ class _Story:
 
     first: int
     stretches: list[_Stretch]
+    terms: Counter[str]
     headline: int | None = None
+
+    def add(self, stretch: _Stretch, terms: Counter[str]) -> None:
+        """Go on with a further stretch."""
+        self.stretches.append(stretch)
+        if self.terms.total() < _MAX_TERMS:
+            self.terms += terms
 
     @property
     def words(self) -> int:
@@ -133,7 +144,10 @@ _UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff]")
 
 _SENTENCE_END = re.compile(r"[.!?…。！？｡।॥؟۔።၊။:](?:\s?[\"'”’»)\]」』›]){0,3}$")
 _CLOSING_QUOTE = re.compile(r"[\"”»」』]$")
-_INNER_END = re.compile(r"(?:[.!?…।؟۔።][\"'”’»)]{0,2}\s|[。！？၊။])")
+_INNER_END = re.compile(r"(?:[^\W\d_]{2}[.!?…।؟۔።][\"'”’»)]{0,2}\s|[。！？၊။].)")
+_FULL_STOP = re.compile(r"[.。।۔።။](?:\s?[\"'”’»)\]」』›]){0,3}$")
+_MAX_WEAK_WORDS = 22
+_MAX_HEADLINE_WORDS = 25
 _LINE_BREAK = re.compile(r"\r\n|[\n\r\f\v\u2028\u2029]")
 _LETTERS = re.compile(r"[^\W\d_]")
 
@@ -277,21 +291,22 @@ def _lines(text: str) -> list[_Line]:
     """The lines of a text that are not empty, with kinds, copies and blocks."""
     lines: list[_Line] = []
     group = 0
-    blank = False
+    blanks = 0
     for raw in _LINE_BREAK.split(text):
         stripped = raw.strip(" \t\u00a0\u200b\ufeff")
         if not stripped:
-            blank = True
+            blanks += 1
             continue
-        group += blank
-        blank = False
-        lines.append(_Line(stripped, _fold(stripped), _word_count(stripped), group))
+        group += blanks > 0
+        lines.append(_Line(stripped, _fold(stripped), _word_count(stripped), blanks, group))
+        blanks = 0
     copies = Counter(line.folded for line in lines)
     doubled = _doubled(lines)
     shorts: Counter[int] = Counter()
     for line in lines:
         line.copies = copies[line.folded]
         line.kind = Kind.CAPTION if line.folded in doubled else _kind(line)
+        line.weak = line.kind is Kind.PROSE and _is_weak(line)
         shorts[line.group] += line.kind is not Kind.PROSE
     for line in lines:
         line.shorts_in_group = shorts[line.group]
@@ -303,8 +318,10 @@ def _doubled(lines: Sequence[_Line]) -> set[str]:
     found: set[str] = set()
     for one, two in zip(lines, lines[1:], strict=False):
         if one.folded == two.folded and 3 <= one.words <= _MAX_CAPTION_WORDS:
-            touching = one.group == two.group
-            if touching or _SENTENCE_END.search(one.text):
+            closed = one.words >= _MIN_PROSE_WORDS and (
+                _SENTENCE_END.search(one.text) or one.text[-1] in ")）]"
+            )
+            if closed or one.words > _MAX_HEADLINE_WORDS:
                 found.add(one.folded)
     return found
 
@@ -350,6 +367,14 @@ def _is_prose(line: _Line) -> bool:
     return line.words >= 3 and line.text[-1] in ".。।۔" and line.text[0] in '“"«„—–-'
 
 
+def _is_weak(line: _Line) -> bool:
+    return (
+        line.words <= _MAX_WEAK_WORDS
+        and not _FULL_STOP.search(line.text)
+        and not _INNER_END.search(line.text)
+    )
+
+
 # ── stretches of body ────────────────────────────────────────────────────────────────────────────
 
 _MAX_LINE_SCORE = 40
@@ -366,23 +391,42 @@ _MAX_DROP = 45
 """A stretch ends where its score has fallen so far below its peak: some fifteen short lines."""
 
 
-def _score(line: _Line) -> int:
-    if line.kind is Kind.PROSE:
-        if line.copies > 2:
-            return 0
-        return min(line.words, _MAX_LINE_SCORE)
-    return _SCORES[line.kind]
+_WEAK_SCORE = 2
+_MIN_ALONE_WORDS = 30
+_ALONE_SHARE = 0.4
+"""A shorter paragraph without another beside it counts so much: teasers stand like that."""
+
+
+def _scores(lines: Sequence[_Line]) -> list[int]:
+    """How much each line speaks for a body around it, in words."""
+    scores: list[int] = []
+    strong = [line.kind is Kind.PROSE and not line.weak for line in lines]
+    for index, line in enumerate(lines):
+        if line.kind is not Kind.PROSE:
+            scores.append(_SCORES[line.kind])
+        elif line.copies > 2:
+            scores.append(0)
+        elif line.weak:
+            scores.append(_WEAK_SCORE)
+        else:
+            alone = not (
+                (index > 0 and strong[index - 1])
+                or (index + 1 < len(lines) and strong[index + 1])
+            )
+            words = min(line.words, _MAX_LINE_SCORE)
+            short = line.words < _MIN_ALONE_WORDS
+            scores.append(int(words * _ALONE_SHARE) if alone and short else words)
+    return scores
 
 
 def _stretches(lines: Sequence[_Line], heads: set[int]) -> list[_Stretch]:
     """Runs of lines whose score adds up; a head always begins a new one."""
     found: list[_Stretch] = []
     start = end = total = peak = 0
-    for index, line in enumerate(lines):
+    for index, score in enumerate(_scores(lines)):
         if total > 0 and (index in heads or peak - total > _MAX_DROP):
             found.append(_measured(lines, start, end))
             total = 0
-        score = _score(line)
         if total == 0:
             if score <= 0:
                 continue
@@ -402,6 +446,9 @@ def _measured(lines: Sequence[_Line], start: int, end: int) -> _Stretch:
     prose = [line for line in lines[start:end] if line.kind is Kind.PROSE]
     return _Stretch(start, end, sum(line.words for line in prose), len(prose))
 
+
+_MENU_LINES = 6
+"""A block with more lines that are no prose is a menu or a list."""
 
 _MAX_HEAD_LINES = 14
 """Between a headline and its text stand at most so many lines."""
@@ -425,7 +472,7 @@ def _heads(lines: Sequence[_Line]) -> set[int]:
             next_prose = index
     chained: dict[int, int] = {}
     for index, line in enumerate(lines):
-        if not _is_headline_shape(line) or line.copies < 2:
+        if not _is_headline_shape(line) or line.copies < 2 or line.shorts_in_group > _MENU_LINES:
             continue
         before = last_seen.get(line.folded)
         last_seen[line.folded] = index
@@ -449,30 +496,86 @@ def _is_headline_shape(line: _Line) -> bool:
 _MAX_PAUSE_LINES = 30
 """A story goes on after so many lines of other matter at most."""
 
+_BREAK_BLANKS = 3
+"""So many empty lines in a row part two pages."""
+
+_MAX_KIN = 0.2
+"""Two stretches whose terms are less alike than this may be two stories."""
+
+_MIN_KIN_TO_GO_ON = 0.05
+_SURE_HEAD_KIN = 2.0
+
 
 def _stories(lines: Sequence[_Line], heads: set[int]) -> list[_Story]:
-    """Join the stretches into stories, each with a headline of its own or alone in the dump."""
+    """Join the stretches into stories.
+
+    A new one begins where a headline stands, or behind a notice, a wide gap or many empty lines,
+    in other words than the story before: a page goes on about one thing.
+    """
     stories: list[_Story] = []
     previous_end = 0
     for stretch in _stretches(lines, heads):
         gap = range(previous_end, stretch.start)
+        terms = _terms(lines, stretch)
         if not stories:
-            stories.append(_Story(0, [stretch]))
+            stories.append(_Story(0, [stretch], terms))
+            previous_end = stretch.end
+            continue
+        kin = _likeness(stories[-1].terms, terms)
+        head = next((i for i in range(previous_end, stretch.start + 1) if i in heads), None)
+        notice = any(lines[i].kind is Kind.NOTICE for i in gap)
+        broken = any(lines[i].blanks >= _BREAK_BLANKS for i in (*gap, stretch.start))
+        full = (
+            stretch.words >= MIN_SECOND_BODY_WORDS and stretch.paragraphs >= MIN_SECOND_PARAGRAPHS
+        )
+        wide = notice or broken or len(gap) > _MAX_PAUSE_LINES
+        if full and ((head is not None and kin < _SURE_HEAD_KIN) or (wide and kin < _MAX_KIN)):
+            stories.append(_Story(previous_end if head is None else head, [stretch], terms))
+        elif kin >= _MAX_KIN or (
+            len(gap) <= _MAX_PAUSE_LINES and not notice and kin >= _MIN_KIN_TO_GO_ON
+        ):
+            stories[-1].add(stretch, terms)
+        elif stretch.words > stories[-1].words:
+            # What came before was no story of its own: a teaser, a banner.
+            stories[-1] = _Story(stories[-1].first, [stretch], terms)
         else:
-            head = next((i for i in range(previous_end, stretch.start + 1) if i in heads), None)
-            notice = any(lines[i].kind is Kind.NOTICE for i in gap)
-            full = (
-                stretch.words >= MIN_SECOND_BODY_WORDS
-                and stretch.paragraphs >= MIN_SECOND_PARAGRAPHS
-            )
-            if full and (head is not None or notice or len(gap) > _MAX_PAUSE_LINES):
-                stories.append(_Story(previous_end if head is None else head, [stretch]))
-            elif not notice and len(gap) <= _MAX_PAUSE_LINES:
-                stories[-1].stretches.append(stretch)
-            else:
-                continue
+            continue
         previous_end = stretch.end
     return _told(lines, stories, heads)
+
+
+_MAX_TERMS = 2_000
+_TERM = re.compile(r"[^\s\d.,;:!?\"'()\[\]{}«»“”‘’„…।。、！？：；—–/|-]{6,}")
+_TERM_STEM_CHARS = 7
+_MAX_TERM_COUNT = 6
+
+
+def _terms(lines: Sequence[_Line], stretch: _Stretch) -> Counter[str]:
+    """What a stretch is about: stems of its longer words, or pairs of its ideographs."""
+    terms: Counter[str] = Counter()
+    taken = 0
+    for line in lines[stretch.start : stretch.end]:
+        if line.kind is not Kind.PROSE:
+            continue
+        ideographs = "" if line.text.isascii() else "".join(_IDEOGRAPHS.findall(line.text))
+        if len(ideographs) * 2 > len(line.text):
+            found = [ideographs[at : at + 2] for at in range(len(ideographs) - 1)]
+        else:
+            found = [word[:_TERM_STEM_CHARS] for word in _TERM.findall(line.folded)]
+        terms.update(found)
+        taken += len(found)
+        if taken > _MAX_TERMS:
+            break
+    return terms
+
+
+def _likeness(one: Counter[str], two: Counter[str]) -> float:
+    """Cosine of two bags of terms, 0 to 1, each term counted six times at most."""
+    left = {term: min(count, _MAX_TERM_COUNT) for term, count in one.items()}
+    right = {term: min(count, _MAX_TERM_COUNT) for term, count in two.items()}
+    shared = sum(count * right[term] for term, count in left.items() if term in right)
+    norms = sum(n * n for n in left.values()) * sum(n * n for n in right.values())
+    return float(shared / norms**0.5) if norms else 0.0
 
 
 _MIN_SHARE = 0.25
@@ -499,41 +602,82 @@ def _told(lines: Sequence[_Line], stories: list[_Story], heads: set[int]) -> lis
 
 
 _MAX_HEADLINE_DISTANCE = 40
+_MAX_LINES_TO_HEADLINE = 15
+"""A headline stands so far above the first prose at most, or so far below it."""
+
+_MAX_WORDS_TO_COMPARE = 80
 _WORD = re.compile(r"[^\W_]{2,}")
+_SEPARATORS = re.compile(r"[|›»>/→]")
 
 
 def _headline(lines: Sequence[_Line], story: _Story, heads: set[int]) -> int | None:
-    """The line above (or at the start of) a body that is its headline, or None."""
+    """The line that is the story's headline, or None.
+
+    Each line around the start of the body is weighed by what tells headlines apart: its words
+    come back in the body, a date line or byline follows, it stands alone, it has some length.
+    The weights are rounded from a softmax regression over public pages.
+    """
     start = story.stretches[0].start
-    body: Counter[str] = Counter()
-    for line in lines[start : min(story.stretches[0].end, start + 60)]:
-        body.update(set(_WORD.findall(line.folded)))
-    best: tuple[float, int] | None = None
+    body: set[str] = set()
+    for line in lines[start : min(story.stretches[-1].end, start + _MAX_WORDS_TO_COMPARE)]:
+        if line.kind is Kind.PROSE:
+            body.update(_WORD.findall(line.folded))
     floor = max(story.first, start - _MAX_HEADLINE_DISTANCE)
-    for index in range(min(start + 1, story.stretches[0].end - 1), floor - 1, -1):
+    ceiling = min(start + _MAX_LINES_TO_HEADLINE, story.stretches[-1].end)
+    signed = {index for index in range(floor, ceiling + 4) if _is_signed(lines, index)}
+    best: tuple[float, int] | None = None
+    prose_before = 0
+    for index in range(floor, ceiling):
         line = lines[index]
-        if not _is_headline_shape(line) and not (line.kind is Kind.SHORT and line.words >= 2):
-            continue
-        if line.kind is Kind.PROSE and line.text[-1] in ".。।۔:":
-            continue
-        if parse_date_line(line.text):
-            continue
-        words = set(_WORD.findall(line.folded))
-        if not words:
-            continue
-        shared = sum(1 for word in words if body[word]) / len(words)
-        value = shared * min(len(words), 8) / 2
-        value += 2.0 * (line.copies > 1) + 3.0 * (index in heads)
-        value -= 0.08 * max(0, start - index) + 1.5 * (line.shorts_in_group > 4)
-        value -= 3.0 * (parse_byline(line.text) is not None)
-        if best is None or value > best[0]:
-            best = (value, index)
-    return best[1] if best and best[0] > 0 else None
+        plain = line.kind is Kind.SHORT or line.weak
+        if plain and 2 <= line.words <= _MAX_HEADLINE_WORDS + 5 and index not in signed:
+            value = _headline_value(line, body)
+            value += 0.75 * (index in heads)
+            value -= 0.06 * max(0, start - index) + 1.8 * min(prose_before, 5)
+            value += 2.2 * any(at in signed for at in range(index + 1, index + 5))
+            value += 0.4 * any(at in signed for at in range(index - 2, index))
+            if best is None or value > best[0]:
+                best = (value, index)
+        prose_before += line.kind is Kind.PROSE and not line.weak and index >= start
+    return best[1] if best and best[0] > _MIN_HEADLINE_VALUE else None
+
+
+_MIN_HEADLINE_VALUE = 0.0
+
+
+def _is_signed(lines: Sequence[_Line], index: int) -> bool:
+    """Whether a line says when or by whom."""
+    if index >= len(lines) or lines[index].words > _MAX_HEADLINE_WORDS:
+        return False
+    text = lines[index].text
+    if parse_date_line(text) or parse_dateline(text):
+        return True
+    byline = parse_byline(text)
+    return byline is not None and byline.explicit
+
+
+def _headline_value(line: _Line, body: set[str]) -> float:
+    """How much a line looks like the headline of a body with these words."""
+    words = set(_WORD.findall(line.folded))
+    if not words:
+        return -9.0
+    shared = len(words & body) / len(words)
+    rare = sum(1 for word in words & body if len(word) > 4) / len(words)
+    count = len(line.text.split())
+    value = 2.4 * shared + 2.7 * shared * min(len(words), 8) / 8 + 0.8 * rare
+    value += 0.3 * (line.copies > 2) + 0.6 * (count >= 6) - 1.6 * (count < 4)
+    value -= 0.7 * (line.words > 18) + 0.7 * line.text[0].islower()
+    value -= 1.4 * bool(_SEPARATORS.search(line.text)) + 0.7 * (line.kind is Kind.PROSE)
+    value -= 0.3 * line.text.endswith((".", "!", ":"))
+    value += 0.35 * line.text.endswith("?") + 0.6 * line.text[0].isdigit()
+    if line.shorts_in_group > _MENU_LINES:
+        return value - 2.1
+    return value - 1.2 * (line.shorts_in_group >= 3)
 
 
 # ── one story ────────────────────────────────────────────────────────────────────────────────────
 
-_MAX_MATTER_LINES = 30
+_MAX_MATTER_LINES = 12
 _MAX_TAIL_LINES = 12
 _MAX_DESCRIPTION_WORDS = 70
 _MAX_SUBHEADING_WORDS = 16
@@ -577,58 +721,78 @@ def _body(
 _MAX_LIST_LINES = 12
 
 
+_MAX_LINES_ABOVE_HEADLINE = 5
+_MAX_STANDFIRST_PARAGRAPHS = 2
+
+
 def _read_above(lines: Sequence[_Line], story: _Story, matter: _Matter) -> int:
-    """Read the lines between headline and body; returns the index at which the body begins."""
+    """Read the lines around the headline; returns the index at which the body may begin."""
     start = story.stretches[0].start
-    first_prose = start
-    if story.headline is None:
-        above = range(max(story.first, start - 4), start)
-    else:
+    top = start - 4 if story.headline is None else story.headline + 1
+    if story.headline is not None:
         matter.title = lines[story.headline].text
         matter.note("title", "headline")
-        above = range(story.headline + 1, max(start, story.headline + 1))
-    # A standfirst is prose between headline and byline: the byline ends the matter above.
+        start = max(start, story.headline + 1)
+    end = min(max(start, top) + _MAX_MATTER_LINES, story.stretches[-1].end)
+    prose: list[int] = []
     last = start
-    limit = min(start + 6, story.stretches[0].end)
-    prose_seen: list[int] = []
-    for index in range(start, limit):
-        if lines[index].kind is Kind.PROSE and index != story.headline:
-            if len(prose_seen) == 2 or parse_dateline(lines[index].text):
+    for index in range(max(top, story.first), end):
+        line = lines[index]
+        if line.kind is Kind.PROSE and not line.weak:
+            if len(prose) == _MAX_STANDFIRST_PARAGRAPHS or parse_dateline(line.text):
                 break
-            prose_seen.append(index)
-        elif _reads(lines[index], matter, inside=True):
+            prose.append(index)
+        elif _reads(lines, index, matter, after_prose=bool(prose)):
             last = index + 1
-    if last > start and prose_seen and prose_seen[0] < last:
-        lead = " ".join(lines[index].text for index in prose_seen if index < last)
-        if _word_count(lead) <= _MAX_DESCRIPTION_WORDS:
-            matter.description = lead
-            matter.note("description", "standfirst")
-            first_prose = last
-    for index in above:
-        _reads(lines[index], matter, inside=False)
-    return first_prose
+    lead = [index for index in prose if index < last]
+    if lead and sum(lines[index].words for index in lead) <= _MAX_DESCRIPTION_WORDS:
+        # Prose above the byline or date line is a standfirst.
+        matter.description = " ".join(lines[index].text for index in lead)
+        matter.note("description", "standfirst")
+        start = last
+    for index in range(top - 2, max(story.first, top - 2 - _MAX_LINES_ABOVE_HEADLINE) - 1, -1):
+        if 0 <= index < len(lines) and (date_line := _date_line(lines[index])):
+            matter.date_lines.append(date_line)
+    return start
 
 
-def _reads(line: _Line, matter: _Matter, *, inside: bool) -> bool:
-    """Read a line for metadata; whether it was some."""
+def _date_line(line: _Line) -> DateLine | None:
+    if line.kind in (Kind.NOTICE, Kind.CAPTION, Kind.CREDIT) or line.words > 25:
+        return None
+    return parse_date_line(line.text)
+
+
+def _reads(lines: Sequence[_Line], index: int, matter: _Matter, *, after_prose: bool) -> bool:
+    """Read a line for metadata; whether it says when or by whom."""
+    line = lines[index]
     if line.kind is Kind.CAPTION:
         matter.captions.append(line.text)
-        return False
-    if line.kind in (Kind.NOTICE, Kind.CRUMB, Kind.LINK_HEADING, Kind.CREDIT) or line.words > 25:
         return False
     if line.kind is Kind.SHORT and (dateline := parse_dateline(line.text)):
         _take_dateline(dateline, matter)
         return True
-    date_line = parse_date_line(line.text)
-    if date_line:
+    if date_line := _date_line(line):
         matter.date_lines.append(date_line)
-    rest = date_line.rest if date_line else line.text
-    byline = parse_byline(rest) if rest and len(matter.authors) < 8 else None
-    if byline and (byline.explicit or date_line or not matter.authors or not inside):
-        if byline.explicit or date_line or not inside:
+        byline = parse_byline(date_line.rest) if date_line.rest else None
+        if byline and len(matter.authors) < _MAX_AUTHORS:
             _take_byline(byline, matter)
         return True
-    return date_line is not None
+    if line.kind is not Kind.SHORT or line.words > 25 or line.shorts_in_group > _MENU_LINES:
+        return False
+    byline = parse_byline(line.text)
+    if byline is None or len(matter.authors) >= _MAX_AUTHORS:
+        return False
+    # A bare name is an author's between headline and text, or beside a date line.
+    beside = any(
+        0 <= at < len(lines) and _date_line(lines[at])
+        for at in (index - 2, index - 1, index + 1, index + 2)
+    )
+    if byline.explicit or beside or not (after_prose or matter.authors):
+        _take_byline(byline, matter)
+    return byline.explicit
+
+
+_MAX_AUTHORS = 6
 
 
 def _take_byline(byline: Byline, matter: _Matter) -> None:

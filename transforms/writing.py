@@ -61,9 +61,9 @@ def duplicate_partition(duplicate: Duplicate) -> str:
     return f"duplicates/date={arrow.date_partition(published.at if published else None)}"
 
 
-def failure_partition(failure: Failure) -> str:
+def failure_partition(identified: tuple[str, Failure]) -> str:
     """Folder of a failure's file: by the day it was observed."""
-    return f"failures/date={arrow.date_partition(failure.observed_at)}"
+    return f"failures/date={arrow.date_partition(identified[1].observed_at)}"
 
 
 def stage_article(enriched: EnrichedArticle, run_id: str) -> StagedRow:

@@ -1,0 +1,260 @@
+"""A small dataset of invented articles, written as a run writes it, for tests that read one.
+
+The rows go through the project's own ``stage_*`` and ``write_partition``, so that what the tests
+read has the layout, the schema and the file format of a real run, without its models and minutes.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from apache_beam.utils.timestamp import Timestamp
+
+from schemas.records import (
+    Article,
+    DateHint,
+    Duplicate,
+    EnrichedArticle,
+    Entity,
+    Extraction,
+    Failure,
+    Provenance,
+    PublicationDate,
+    Topic,
+    UniqueArticle,
+)
+from transforms.known import failure_id
+from transforms.writing import (
+    StagedRow,
+    article_partition,
+    duplicate_partition,
+    failure_partition,
+    stage_article,
+    stage_duplicate,
+    stage_failure,
+    write_partition,
+)
+
+RUN_ID = "20260630T120000-test"
+OBSERVED_AT = Timestamp.from_rfc3339("2026-06-30T12:00:00Z")
+
+DATES: tuple[datetime.date | None, ...] = (
+    datetime.date(1969, 7, 21),  # before the epoch, as an archive may well be
+    datetime.date(2026, 3, 1),
+    datetime.date(2026, 3, 2),
+    None,
+)
+TOPICS = {
+    "conflict-war-and-peace": ("medtop:16000000", "conflict, war and peace"),
+    "health": ("medtop:07000000", "health"),
+    "unclassified": None,
+}
+HOURS = (23, 0, 12)  # not in order: the files are sorted, the input is not
+
+# Text that a reader may stumble over: other scripts, right to left, beyond the BMP, line breaks.
+_TITLES = (
+    'Ferry "Aurora" returns; crew unhurt',
+    "В порту Мурманска открыли музей ледоколов",
+    "مكتبة عائمة ترسو في البصرة",
+    "長崎の坂道に電動椅子が走る",
+    "Tortoise 🐢 crosses the line, 'last' by a week",
+    "Μια γέφυρα για δύο χωριά",
+)
+_PLACES = ("Nowhereville", "Ödland", "無何有郷")
+
+
+@dataclass(frozen=True)
+class WrittenDataset:
+    """A dataset on disk, with the records that its rows were made from."""
+
+    root: Path
+    articles: tuple[EnrichedArticle, ...]
+    duplicates: tuple[Duplicate, ...]
+    failures: tuple[Failure, ...]
+
+    def articles_on(self, date: datetime.date | None) -> set[str]:
+        """Ids of the articles published on a UTC day, or of those of unknown date."""
+        return {a.unique.article_id for a in self.articles if publication_day(a) == date}
+
+    def articles_about(self, topic: str) -> set[str]:
+        """Ids of the articles whose best topic this is."""
+        return {a.unique.article_id for a in self.articles if a.topic == topic}
+
+
+def publication_day(enriched: EnrichedArticle) -> datetime.date | None:
+    """The UTC day of publication, worked out apart from the code under test."""
+    published = enriched.unique.article.published
+    if published is None:
+        return None
+    return (
+        datetime.datetime(1970, 1, 1) + datetime.timedelta(microseconds=published.at.micros)
+    ).date()
+
+
+def make_dated_article(
+    number: int, date: datetime.date | None, topic: str, hour: int = 12
+) -> EnrichedArticle:
+    """An article with every field filled, save what its date and topic leave empty."""
+    title = _TITLES[number % len(_TITLES)]
+    place = _PLACES[number % len(_PLACES)]
+    body = f"{title}.\n\nIt began in {place}.\n\nIn {place} it ended, says report {number}."
+    origin = f"/invented/dump-{number:03d}.txt#1"
+    published = None
+    if date is not None:
+        at = Timestamp.from_rfc3339(f"{date.isoformat()}T{hour:02d}:59:59.999999Z")
+        published = PublicationDate(at, "second", "json-ld")
+    article = Article(
+        origin=origin,
+        page_origin=origin.partition("#")[0],
+        source_uri=origin.partition("#")[0],
+        body=body,
+        observed_at=OBSERVED_AT,
+        extraction=Extraction("text-dump", "newsbeam==0.0.0", 0.75, "utf-8", repaired=True),
+        title=title,
+        url=f"https://news.example/{number}?a=1&b=2",
+        canonical_url=f"https://news.example/{number}",
+        site="The Example",
+        feed_url="https://news.example/feed",
+        guid=f"tag:{number}",
+        authors=("Ana Ñandú", "李 雷"),
+        agency="XNA",
+        dateline="Nowhereville",
+        declared_language="en",
+        description="What it is about.",
+        image_url="https://news.example/picture.jpg",
+        tags=("first tag", "second, with a comma"),
+        section="World",
+        published=published,
+        hints=(DateHint("2026-02", "caption"), DateHint("2025", "notice")),
+        rights="© The Example",
+        provenance=(
+            Provenance("published", "json-ld"),
+            Provenance("authors", "sibling", origin="/invented/other.txt#2"),
+        ),
+    )
+    unique = UniqueArticle(
+        article=article,
+        article_id=f"{number:032x}",
+        revision=number % 2,
+        content_hash=f"{number:064x}",
+        fingerprint=np.arange(128, dtype="<u4").tobytes(),
+        word_count=len(body.split()),
+        copies=0,
+    )
+    code_and_name = TOPICS[topic]
+    return EnrichedArticle(
+        unique=unique,
+        language="en",
+        language_score=0.5,
+        topic=topic,
+        topics=(Topic(*code_and_name, topic, 0.75),) if code_and_name else (),
+        entities=(
+            Entity(place, "place", 2, (body.index(place), body.rindex(place)), "geonames:0"),
+            Entity(title[:5], "work", 1, (0,)),
+        ),
+        entity_model="model==1",
+        entity_note="a note",
+        topic_model="model==1",
+        topic_note="a note",
+    )
+
+
+def make_bare_article(number: int) -> EnrichedArticle:
+    """An article of which nothing is known but its text: every optional field is None or empty."""
+    origin = f"/invented/bare-{number:03d}.txt"
+    article = Article(
+        origin=origin,
+        page_origin=origin,
+        source_uri=origin,
+        body="Text.",
+        observed_at=OBSERVED_AT,
+        extraction=Extraction("text-dump", "newsbeam==0.0.0", 0.0, "utf-8"),
+    )
+    return EnrichedArticle(
+        unique=UniqueArticle(article, f"{number:032x}", 0, f"{number:064x}", b"", 1, 0),
+        language=None,
+        language_score=None,
+        topic="unclassified",
+        topics=(),
+        entities=(),
+        entity_model=None,
+        entity_note=None,
+        topic_model="model==1",
+        topic_note=None,
+    )
+
+
+def make_copy(of: EnrichedArticle, number: int, kind: str) -> Duplicate:
+    """A copy of an article, found in another file and published an hour after midnight."""
+    origin = f"/invented/copy-{number:03d}.txt"
+    article = Article(
+        origin=origin,
+        page_origin=origin,
+        source_uri=origin,
+        body=of.unique.article.body,
+        observed_at=OBSERVED_AT,
+        extraction=of.unique.article.extraction,
+        title=of.unique.article.title,
+        published=of.unique.article.published,
+    )
+    return Duplicate(
+        article, of.unique.content_hash, f"{number:032x}", of.unique.article_id, kind, 0.9
+    )
+
+
+def write_rows(folder: str, rows: Iterable[StagedRow], root: Path) -> Path:
+    """Write one partition's file straight into a dataset; gives its path."""
+    written = write_partition(folder, rows, str(root))
+    if written.error:
+        raise OSError(written.error)
+    return root / written.path
+
+
+def write_dataset(root: Path) -> WrittenDataset:
+    """Write 37 articles in 12 partitions, their copies and two failures under ``root``.
+
+    Three articles for each of four dates (one of them unknown) and three topics, and one of which
+    nothing is known but its text. Under ``_newsbeam`` lies what a run that was killed left behind:
+    a staged article that no reader may see.
+    """
+    places = [(date, topic, hour) for date in DATES for topic in TOPICS for hour in HOURS]
+    articles = [make_dated_article(n, *place) for n, place in enumerate(places, start=1)]
+    articles.append(make_bare_article(len(articles) + 1))
+    kinds = ("exact", "near", "abridged")
+    duplicates = [
+        make_copy(article, 1000 + number, kinds[number % 3])
+        for number, article in enumerate(articles[::3])
+    ]
+    failures = [
+        Failure("rejected", "read", "empty", "The file is empty.", "/invented/e.txt",
+                "/invented/e.txt", OBSERVED_AT),
+        Failure("failed", "extract", "truncated", "It ends early.", "/invented/t.html.gz",
+                "/invented/t.html.gz", OBSERVED_AT, b"\x1f\x8b\x00", "https://news.example/t"),
+    ]  # fmt: skip
+
+    folders: dict[str, list[StagedRow]] = defaultdict(list)
+    for article in articles:
+        folders[article_partition(article)].append(stage_article(article, RUN_ID))
+    for duplicate in duplicates:
+        folders[duplicate_partition(duplicate)].append(stage_duplicate(duplicate, RUN_ID))
+    for failure in failures:
+        identified = (failure_id(failure), failure)
+        folders[failure_partition(identified)].append(stage_failure(identified, RUN_ID))
+    for folder, rows in folders.items():
+        write_rows(folder, rows, root)
+
+    runs = root / "_newsbeam" / "runs"
+    runs.mkdir(parents=True)
+    (runs / f"{RUN_ID}.json").write_text("{}", encoding="utf-8")
+    _leave_staged(root, articles[0])
+    return WrittenDataset(root, tuple(articles), tuple(duplicates), tuple(failures))
+
+
+def _leave_staged(root: Path, article: EnrichedArticle) -> None:
+    staging = root / "_newsbeam" / "staging" / "killed-run"
+    write_rows(article_partition(article), [stage_article(article, "killed-run")], staging)

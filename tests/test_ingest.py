@@ -1,0 +1,261 @@
+"""A whole run over the seeds does what ``tests/seeds_expected.json`` says, and keeps its promises.
+
+The runs are real: Beam's local engine, the models, Parquet on disk. One run over the seeds is
+shared by the tests that only look at it.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from pipelines.config import IngestConfig
+from pipelines.run import RunReport, ingest
+
+ROOT = Path(__file__).resolve().parent.parent
+SEEDS = ROOT / "seeds"
+EXPECTED = json.loads((ROOT / "tests" / "seeds_expected.json").read_text(encoding="utf-8"))
+NOW = datetime.datetime(2026, 6, 30, 12, tzinfo=datetime.UTC)
+
+
+def run(
+    output: Path, *sources: Path | str, now: datetime.datetime = NOW, **options: Any
+) -> RunReport:
+    config = IngestConfig(tuple(map(str, sources)), output, **{"workers": 1, **options})
+    return ingest(config, clock=lambda: now)
+
+
+def rows(output: Path, table: str) -> list[dict[str, Any]]:
+    if not any((output / table).glob("**/*.parquet")):
+        return []
+    query = f"SELECT * FROM read_parquet('{output}/{table}/**/*.parquet', hive_partitioning = true)"
+    return duckdb.sql(query).to_arrow_table().to_pylist()
+
+
+def without_run(table_rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    stripped = [{k: v for k, v in row.items() if k != "run_id"} for row in table_rows]
+    return sorted(stripped, key=lambda row: json.dumps(row, default=str, sort_keys=True))
+
+
+@pytest.fixture(scope="session")
+def seeded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, RunReport]:
+    output = tmp_path_factory.mktemp("seeded") / "news"
+    return output, run(output, SEEDS)
+
+
+@pytest.fixture(scope="session")
+def units(seeded: tuple[Path, RunReport]) -> dict[str, list[dict[str, Any]]]:
+    """The rows of all tables by the name of the file they came from."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for table in ("articles", "duplicates", "failures"):
+        for row in rows(seeded[0], table):
+            name = Path(row["origin"].partition("#")[0]).name
+            found.setdefault(name, []).append({"table": table, **row})
+    return found
+
+
+def expected_units() -> list[Any]:
+    return [
+        pytest.param(name, unit, id=f"{name}-{number}")
+        for name, units in EXPECTED["files"].items()
+        for number, unit in enumerate(units, 1)
+    ]
+
+
+def matching(units: list[dict[str, Any]], expected: dict[str, Any]) -> dict[str, Any]:
+    if expected["outcome"] in ("rejected", "failed"):
+        candidates = [
+            unit
+            for unit in units
+            if unit["table"] == "failures"
+            and (unit["kind"], unit["reason"]) == (expected["outcome"], expected["reason"])
+        ]
+    else:
+        candidates = [unit for unit in units if unit.get("title") == expected["title"]]
+    assert candidates, f"no row for {expected}; there are {[u.get('title') for u in units]}"
+    return candidates[0]
+
+
+@pytest.mark.parametrize(("name", "expected"), expected_units())
+def test_each_unit_of_the_seeds_ends_as_expected(
+    units: dict[str, list[dict[str, Any]]], name: str, expected: dict[str, Any]
+) -> None:
+    unit = matching(units[name], expected)
+    if expected["outcome"] in ("rejected", "failed"):
+        assert unit["message"]
+        return
+    table = {"article": "articles", "duplicate": "duplicates"}[expected["outcome"]]
+    assert unit["table"] == table
+    assert unit["body"].startswith(expected["body_starts"])
+    assert unit["body"].endswith(expected["body_ends"])
+    merged = {
+        field
+        for fact in unit.get("provenance") or []
+        if fact["source"] == "sibling"
+        for field in [fact["field"]]
+    }
+    if table == "duplicates":
+        assert unit["kind"] == expected["kind"]
+    else:
+        assert unit["language"] == expected["language"]
+    if "authors" not in merged:
+        assert unit["authors"] == expected["authors"]
+    if "agency" not in merged:
+        assert unit["agency"] == expected["agency"]
+    if "published_at" not in merged:
+        date = unit["published_at"] and unit["published_at"].date().isoformat()
+        if not (expected.get("date_may_be_null") and date is None):
+            assert (date, unit["published_source"]) == (expected["date"], expected["date_source"])
+
+
+@pytest.mark.parametrize("name", sorted(EXPECTED["noise"]))
+def test_no_body_holds_what_stands_around_it(
+    units: dict[str, list[dict[str, Any]]], name: str
+) -> None:
+    bodies = [unit["body"] for unit in units[name] if "body" in unit]
+    leaked = [phrase for phrase in EXPECTED["noise"][name] for body in bodies if phrase in body]
+    assert not leaked
+
+
+def test_the_account_of_the_seeds_balances(seeded: tuple[Path, RunReport]) -> None:
+    _, report = seeded
+    assert not report.balance.faults
+    assert report.balance.sources == len(EXPECTED["files"])
+    assert report.balance.units == sum(len(units) for units in EXPECTED["files"].values())
+
+
+def test_duplicates_point_to_their_canonical_rows(seeded: tuple[Path, RunReport]) -> None:
+    output, _ = seeded
+    titles = {row["article_id"]: row["title"] for row in rows(output, "articles")}
+    expected = {
+        (unit["title"], unit["of"])
+        for units in EXPECTED["files"].values()
+        for unit in units
+        if unit["outcome"] == "duplicate"
+    }
+    found = {(row["title"], titles[row["canonical_id"]]) for row in rows(output, "duplicates")}
+    assert found == expected
+
+
+def test_the_canonical_row_takes_what_its_copies_know_better(
+    seeded: tuple[Path, RunReport],
+) -> None:
+    output, _ = seeded
+    [row] = [row for row in rows(output, "articles") if row["title"].startswith("Monks and Imams")]
+    assert row["published_source"] == "sibling"
+    assert row["published_at"].date().isoformat() == "2025-08-21"
+    assert {"field": "authors", "source": "sibling"}.items() <= next(
+        fact.items() for fact in row["provenance"] if fact["field"] == "authors"
+    )
+
+
+def test_most_topics_read_right_to_a_person(seeded: tuple[Path, RunReport]) -> None:
+    output, _ = seeded
+    english = {
+        unit["title"]: unit["topic"]
+        for units in EXPECTED["files"].values()
+        for unit in units
+        if unit["outcome"] == "article" and unit["language"] == "en"
+    }
+    found = {row["title"]: row["topic"] for row in rows(output, "articles")}
+    right = sum(found[title] == topic for title, topic in english.items())
+    assert right >= 0.7 * len(english)
+
+
+def test_partitions_agree_with_their_columns(seeded: tuple[Path, RunReport]) -> None:
+    for row in rows(seeded[0], "articles"):
+        assert row["date"] == (row["published_at"] and row["published_at"].date())
+
+
+def test_entities_stand_where_their_offsets_say(seeded: tuple[Path, RunReport]) -> None:
+    for row in rows(seeded[0], "articles"):
+        for entity in row["entities"]:
+            assert entity["count"] == len(entity["offsets"])
+            assert all(0 <= offset < len(row["body"]) for offset in entity["offsets"])
+
+
+def test_a_text_in_a_language_without_a_model_says_why_it_has_no_entities(
+    seeded: tuple[Path, RunReport],
+) -> None:
+    german = [row for row in rows(seeded[0], "articles") if row["language"] == "de"]
+    assert german
+    assert all(not row["entities"] and "'de'" in row["enrichment"]["entity_note"] for row in german)
+
+
+def test_the_same_command_again_adds_no_row(seeded: tuple[Path, RunReport], tmp_path: Path) -> None:
+    output = tmp_path / "news"
+    shutil.copytree(seeded[0], output)
+    before = {table: rows(output, table) for table in ("articles", "duplicates", "failures")}
+    later = NOW + datetime.timedelta(days=1)
+    report = run(output, SEEDS, now=later)
+    assert report.files == []
+    assert report.count("unchanged") == seeded[1].count("article") + seeded[1].count("duplicate")
+    assert report.count("rejected") == seeded[1].count("rejected")
+    assert not report.balance.faults
+    assert before == {t: rows(output, t) for t in ("articles", "duplicates", "failures")}
+
+
+def test_a_later_run_finds_copies_of_what_an_earlier_one_wrote(
+    seeded: tuple[Path, RunReport], tmp_path: Path
+) -> None:
+    output = tmp_path / "news"
+    shutil.copytree(seeded[0], output)
+    copied = tmp_path / "copied.txt"
+    copied.write_bytes((SEEDS / "020_dump_date_line_and_byline.txt").read_bytes())
+    report = run(output, copied, now=NOW + datetime.timedelta(days=6))
+    assert report.details("duplicate") == {"exact": 1}
+
+
+def test_a_copy_beyond_the_horizon_is_not_sought(
+    seeded: tuple[Path, RunReport], tmp_path: Path
+) -> None:
+    output = tmp_path / "news"
+    shutil.copytree(seeded[0], output)
+    copied = tmp_path / "copied.txt"
+    text = (SEEDS / "120_page_without_metadata.html").read_bytes()
+    copied = copied.with_suffix(".html")
+    copied.write_bytes(text.replace(b" the ", b" this ", 3))
+    report = run(output, copied, now=NOW + datetime.timedelta(days=30))
+    assert report.count("duplicate") == 0
+
+
+def test_order_and_repetition_of_sources_do_not_matter(
+    seeded: tuple[Path, RunReport], tmp_path: Path
+) -> None:
+    files = sorted(SEEDS.iterdir(), reverse=True)
+    run(tmp_path / "news", *files, SEEDS, f"{SEEDS}/0*")
+    for table in ("articles", "duplicates", "failures"):
+        assert without_run(rows(tmp_path / "news", table)) == without_run(rows(seeded[0], table))
+
+
+@pytest.mark.slow
+def test_the_number_of_workers_does_not_show_in_the_result(
+    seeded: tuple[Path, RunReport], tmp_path: Path
+) -> None:
+    run(tmp_path / "news", SEEDS, workers=2)
+    for table in ("articles", "duplicates", "failures"):
+        assert without_run(rows(tmp_path / "news", table)) == without_run(rows(seeded[0], table))
+
+
+def test_the_manifest_lists_what_was_published(seeded: tuple[Path, RunReport]) -> None:
+    output, report = seeded
+    [path] = (output / "_newsbeam" / "runs").glob("*.json")
+    manifest = json.loads(path.read_text(encoding="utf-8"))
+    on_disk = sorted(
+        str(file.relative_to(output))
+        for table in ("articles", "duplicates", "failures")
+        for file in (output / table).glob("**/*.parquet")
+    )
+    assert manifest["files"] == on_disk
+    assert manifest["new_rows"]["articles"] == len(rows(output, "articles"))
+    assert manifest["run_id"] == report.run_id
+
+
+def test_nothing_is_left_in_staging(seeded: tuple[Path, RunReport]) -> None:
+    assert not list((seeded[0] / "_newsbeam" / "staging").iterdir())

@@ -1,0 +1,525 @@
+"""DuckDB, Polars, pandas, PyArrow and Spark read the dataset as its users do.
+
+``OPENING`` and ``READING`` are what a user of each reader writes, run here as they stand in the
+folder that holds the dataset as ``news``; the documentation quotes them. All readers answer the
+same questions with the same rows.
+
+That a query opens no partition but those it asks for is shown by destroying the others: on a copy
+of the dataset every other file is overwritten, and the answer stays. The one thing left is the
+footer of the first file, in which each reader looks up the schema.
+"""
+
+from __future__ import annotations
+
+import datetime
+import math
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from dataset_factory import (
+    DATES,
+    RUN_ID,
+    TOPICS,
+    WrittenDataset,
+    make_dated_article,
+    publication_day,
+    write_dataset,
+    write_rows,
+)
+
+from schemas.arrow import ARTICLES, NULL_PARTITION
+from transforms import writing
+from transforms.writing import article_partition, stage_article
+
+OPENING = {
+    "duckdb": """\
+CREATE VIEW articles AS
+  FROM read_parquet('news/articles/**/*.parquet', hive_types = {'date': DATE});
+CREATE VIEW duplicates AS
+  FROM read_parquet('news/duplicates/**/*.parquet', hive_types = {'date': DATE});""",
+    "polars": """\
+import datetime
+import polars as pl
+articles = pl.scan_parquet("news/articles", hive_schema={"date": pl.Date, "topic": pl.String})
+duplicates = pl.scan_parquet("news/duplicates", hive_schema={"date": pl.Date})""",
+    "pandas": """\
+import datetime
+import pandas as pd
+import pyarrow as pa
+import pyarrow.dataset as ds
+hive = ds.partitioning(pa.schema({"date": pa.date32(), "topic": pa.string()}), flavor="hive")""",
+    "pyarrow": """\
+import datetime
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+hive = ds.partitioning(pa.schema({"date": pa.date32(), "topic": pa.string()}), flavor="hive")
+articles = ds.dataset("news/articles", partitioning=hive)
+duplicates = ds.dataset("news/duplicates", partitioning=hive)""",
+    "spark": """\
+articles = spark.read.parquet("news/articles")
+duplicates = spark.read.parquet("news/duplicates")""",
+}
+"""What comes first. The type of ``date`` is stated and not left to be guessed: PyArrow's guess is
+text, pandas' fails at the undated partition, and where every row is undated all guess text."""
+
+READING: dict[str, dict[str, str]] = {
+    "every article": {
+        "duckdb": "FROM articles",
+        "polars": "articles.collect()",
+        "pandas": 'pd.read_parquet("news/articles", partitioning=hive)',
+        "pyarrow": "articles.to_table()",
+        "spark": "articles",
+    },
+    "a day": {
+        "duckdb": "FROM articles WHERE date = '2026-03-01'",
+        "polars": 'articles.filter(pl.col("date") == datetime.date(2026, 3, 1)).collect()',
+        "pandas": """\
+pd.read_parquet("news/articles", partitioning=hive,
+                filters=[("date", "==", datetime.date(2026, 3, 1))])""",
+        "pyarrow": 'articles.to_table(filter=pc.field("date") == datetime.date(2026, 3, 1))',
+        "spark": "articles.where(\"date = '2026-03-01'\")",
+    },
+    "days from to": {
+        "duckdb": "FROM articles WHERE date BETWEEN '2026-03-01' AND '2026-03-02'",
+        "polars": """\
+articles.filter(
+    pl.col("date").is_between(datetime.date(2026, 3, 1), datetime.date(2026, 3, 2))).collect()""",
+        "pandas": """\
+pd.read_parquet("news/articles", partitioning=hive,
+                filters=[("date", ">=", datetime.date(2026, 3, 1)),
+                         ("date", "<=", datetime.date(2026, 3, 2))])""",
+        "pyarrow": """\
+articles.to_table(filter=(pc.field("date") >= datetime.date(2026, 3, 1))
+                       & (pc.field("date") <= datetime.date(2026, 3, 2)))""",
+        "spark": "articles.where(\"date BETWEEN '2026-03-01' AND '2026-03-02'\")",
+    },
+    "a topic": {
+        "duckdb": "FROM articles WHERE topic = 'health'",
+        "polars": 'articles.filter(pl.col("topic") == "health").collect()',
+        "pandas": """\
+pd.read_parquet("news/articles", partitioning=hive, filters=[("topic", "==", "health")])""",
+        "pyarrow": 'articles.to_table(filter=pc.field("topic") == "health")',
+        "spark": "articles.where(\"topic = 'health'\")",
+    },
+    "a topic on a day": {
+        "duckdb": "FROM articles WHERE date = '2026-03-01' AND topic = 'health'",
+        "polars": """\
+articles.filter(
+    pl.col("date") == datetime.date(2026, 3, 1), pl.col("topic") == "health").collect()""",
+        "pandas": """\
+pd.read_parquet("news/articles", partitioning=hive,
+                filters=[("date", "==", datetime.date(2026, 3, 1)), ("topic", "==", "health")])""",
+        "pyarrow": """\
+articles.to_table(filter=(pc.field("date") == datetime.date(2026, 3, 1))
+                       & (pc.field("topic") == "health"))""",
+        "spark": "articles.where(\"date = '2026-03-01' AND topic = 'health'\")",
+    },
+    "the undated": {
+        "duckdb": "FROM articles WHERE date IS NULL",
+        "polars": 'articles.filter(pl.col("date").is_null()).collect()',
+        "pandas": """\
+pd.read_parquet("news/articles", partitioning=hive, filters=ds.field("date").is_null())""",
+        "pyarrow": 'articles.to_table(filter=pc.field("date").is_null())',
+        "spark": 'articles.where("date IS NULL")',
+    },
+    "since a moment": {
+        "duckdb": "FROM articles WHERE published_at >= '2026-03-02T12:00:00Z'",
+        "polars": """\
+articles.filter(
+    pl.col("published_at") >= datetime.datetime(2026, 3, 2, 12, tzinfo=datetime.UTC)).collect()""",
+        "pandas": """\
+pd.read_parquet("news/articles", partitioning=hive,
+                filters=[("published_at", ">=", pd.Timestamp("2026-03-02T12:00:00Z"))])""",
+        "pyarrow": """\
+articles.to_table(filter=pc.field("published_at")
+                       >= datetime.datetime(2026, 3, 2, 12, tzinfo=datetime.UTC))""",
+        "spark": "articles.where(\"published_at >= '2026-03-02T12:00:00Z'\")",
+    },
+    "places by mentions": {
+        "duckdb": """\
+SELECT entity.name, sum(entity.count) AS mentions FROM articles, unnest(entities) AS _(entity)
+WHERE entity.type = 'place' GROUP BY entity.name""",
+        "polars": """\
+(articles.select(pl.col("entities").explode()).unnest("entities")
+ .filter(pl.col("type") == "place").group_by("name").agg(mentions=pl.col("count").sum()).collect())""",
+        "pandas": """\
+(pd.DataFrame(pd.read_parquet("news/articles", partitioning=hive)["entities"]
+              .explode().dropna().tolist())
+ .query("type == 'place'").groupby("name", as_index=False).agg(mentions=("count", "sum")))""",
+        "pyarrow": """\
+(pa.Table.from_struct_array(pc.list_flatten(articles.to_table(columns=["entities"])["entities"]))
+ .filter(pc.field("type") == "place").group_by("name").aggregate([("count", "sum")])
+ .rename_columns(["name", "mentions"]))""",
+        "spark": """\
+(articles.selectExpr("inline(entities)").where("type = 'place'")
+ .groupBy("name").sum("count").withColumnRenamed("sum(count)", "mentions"))""",
+    },
+    "copies with what they copy": {
+        "duckdb": """\
+SELECT copied.origin, copied.kind, articles.article_id, articles.title
+FROM duplicates AS copied JOIN articles ON articles.article_id = copied.canonical_id""",
+        "polars": """\
+(duplicates.join(articles, left_on="canonical_id", right_on="article_id", suffix="_canonical")
+ .select("origin", "kind", article_id="canonical_id", title="title_canonical").collect())""",
+        "pandas": """\
+(pd.read_parquet("news/duplicates", partitioning=hive, columns=["origin", "kind", "canonical_id"])
+ .merge(pd.read_parquet("news/articles", partitioning=hive, columns=["article_id", "title"]),
+        left_on="canonical_id", right_on="article_id").drop(columns="canonical_id"))""",
+        "pyarrow": """\
+(duplicates.to_table(columns={"origin": pc.field("origin"), "kind": pc.field("kind"),
+                              "article_id": pc.field("canonical_id")})
+ .join(articles.to_table(columns=["article_id", "title"]), "article_id", join_type="inner"))""",
+        "spark": """\
+(duplicates.select("origin", "kind", "canonical_id")
+ .join(articles.select("article_id", "title"),
+       on=[duplicates.canonical_id == articles.article_id]).drop("canonical_id"))""",
+    },
+}
+"""What a user writes: question, reader, line. The answers of all readers hold the same rows."""
+
+Row = dict[str, Any]
+Ask = Callable[[str], list[Row]]
+RunLine = Callable[[str], Any]
+
+
+# ── the readers ─────────────────────────────────────────────────────────────────────────────────
+
+READERS = ["duckdb", "polars", "pandas", "pyarrow", "spark"]
+
+
+@pytest.fixture(scope="session")
+def spark() -> Iterator[Any]:
+    """A Spark session on this machine alone.
+
+    It talks to itself over the loopback address, for a host's own name need not resolve, and
+    reads and shows times in UTC, where its default is the machine's time zone.
+    """
+    sql = pytest.importorskip("pyspark.sql", reason="PySpark is not installed (group spark)")
+    session = (
+        sql.SparkSession.builder.master("local[1]")
+        .appName("newsbeam")
+        .config("spark.driver.host", "127.0.0.1")
+        .config("spark.driver.bindAddress", "127.0.0.1")
+        .config("spark.ui.enabled", "false")
+        .config("spark.sql.session.timeZone", "UTC")
+        .config("spark.sql.shuffle.partitions", "1")
+        .getOrCreate()
+    )
+    session.sparkContext.setLogLevel("OFF")  # destroyed files are meant to be complained about
+    yield session
+    session.stop()
+
+
+@pytest.fixture(
+    params=[
+        pytest.param(name, marks=pytest.mark.spark) if name == "spark" else name for name in READERS
+    ]
+)
+def reader(request: pytest.FixtureRequest) -> str:
+    """Each reader in turn, by name."""
+    return str(request.param)
+
+
+@pytest.fixture
+def run_line(reader: str, request: pytest.FixtureRequest) -> RunLine:
+    """Run a line in the current folder, after the reader's opening; gives its native answer."""
+    session = request.getfixturevalue("spark") if reader == "spark" else None
+
+    def run(line: str) -> Any:
+        if reader == "duckdb":
+            connection = duckdb.connect()
+            request.addfinalizer(connection.close)
+            connection.execute(OPENING["duckdb"])
+            return connection.sql(line)
+        opening = OPENING[reader]
+        if session:  # its paths start where its JVM was started, not in the current folder
+            opening = opening.replace('"news/', f'"{Path.cwd()}/news/')
+        names: dict[str, Any] = {"spark": session}
+        exec(opening, names)
+        return eval(line, names)
+
+    return run
+
+
+@pytest.fixture
+def ask(reader: str, run_line: RunLine) -> Ask:
+    """Ask a question in the current folder; gives the rows of the answer as plain values."""
+    return lambda question: rows_of(run_line(READING[question][reader]))
+
+
+def rows_of(answer: Any) -> list[Row]:
+    """The rows of any reader's answer, in Python's own types, so that they can be compared."""
+    if isinstance(answer, duckdb.DuckDBPyRelation):
+        rows = [dict(zip(answer.columns, row, strict=True)) for row in answer.fetchall()]
+    elif isinstance(answer, pl.DataFrame):
+        rows = answer.to_dicts()
+    elif isinstance(answer, pd.DataFrame):
+        rows = answer.to_dict("records")
+    elif isinstance(answer, pa.Table):
+        rows = answer.to_pylist()
+    else:  # a Spark DataFrame
+        rows = [row.asDict(recursive=True) for row in answer.collect()]
+    return [{name: plain(value) for name, value in row.items()} for row in rows]
+
+
+def plain(value: Any) -> Any:
+    """A value in Python's own types: None for every kind of null, times in UTC."""
+    if isinstance(value, np.ndarray | list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, dict):
+        return {name: plain(item) for name, item in value.items()}
+    if value is pd.NaT or (isinstance(value, float) and math.isnan(value)):
+        return None
+    if isinstance(value, bytearray):
+        return bytes(value)
+    if isinstance(value, pd.Timestamp):
+        value = value.to_pydatetime()
+    if isinstance(value, datetime.datetime):  # Spark's are naive, in the local time of Python
+        return value.astimezone(datetime.UTC)
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def ids(rows: list[Row]) -> list[str]:
+    """Article ids, sorted."""
+    return sorted(row["article_id"] for row in rows)
+
+
+# ── the datasets ────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture(scope="session")
+def written(tmp_path_factory: pytest.TempPathFactory) -> WrittenDataset:
+    """The sample dataset; tests that change it copy it first."""
+    return write_dataset(tmp_path_factory.mktemp("sample") / "news")
+
+
+@pytest.fixture
+def news(written: WrittenDataset, monkeypatch: pytest.MonkeyPatch) -> WrittenDataset:
+    """The sample dataset as ``news`` in the current folder."""
+    monkeypatch.chdir(written.root.parent)
+    return written
+
+
+@pytest.fixture
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A current folder with nothing in it."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def footer_bytes(path: Path) -> int:
+    """Length of a Parquet file's footer with its length and magic number."""
+    return int.from_bytes(path.read_bytes()[-8:-4], "little") + 8
+
+
+def destroy(path: Path, start: int, stop: int) -> None:
+    """Overwrite a stretch of a file."""
+    content = bytearray(path.read_bytes())
+    content[start:stop] = b"\xff" * (stop - start)
+    path.write_bytes(content)
+
+
+def partition_of(path: Path) -> tuple[datetime.date | None, str]:
+    """The date and topic that a file's folders name."""
+    date, topic = (folder.name.partition("=")[2] for folder in (path.parents[1], path.parent))
+    return None if date == NULL_PARTITION else datetime.date.fromisoformat(date), topic
+
+
+DAY = datetime.date(2026, 3, 1)
+NEXT_DAY = datetime.date(2026, 3, 2)
+IN_PARTITIONS: dict[str, Callable[[datetime.date | None, str], bool]] = {
+    "a day": lambda date, _: date == DAY,
+    "days from to": lambda date, _: date in (DAY, NEXT_DAY),
+    "a topic": lambda _, topic: topic == "health",
+    "a topic on a day": lambda date, topic: (date, topic) == (DAY, "health"),
+    "the undated": lambda date, _: date is None,
+}
+"""The questions that partitions answer, each with the partitions it may open."""
+
+
+# ── the tests ───────────────────────────────────────────────────────────────────────────────────
+
+
+def test_every_value_of_every_row_is_read_as_it_was_written(news: WrittenDataset, ask: Ask) -> None:
+    expected = [
+        {**stage_article(a, RUN_ID).row, "date": publication_day(a), "topic": a.topic}
+        for a in news.articles
+    ]
+    rows = ask("every article")
+    by_id = sorted(rows, key=lambda row: row["article_id"])
+    assert by_id == sorted(expected, key=lambda row: row["article_id"])
+
+
+def test_columns_have_the_schema_s_types_and_date_is_a_date(
+    news: WrittenDataset, reader: str, run_line: RunLine
+) -> None:
+    """Where a reader has types of its own, they are those that Arrow's become.
+
+    ``date`` is DATE in DuckDB, ``Date`` in Polars, ``date32`` in PyArrow, ``DateType`` in Spark;
+    in pandas, which has no such type, an object column of ``datetime.date``.
+    """
+    answer = run_line(READING["every article"][reader])
+    if reader == "duckdb":
+        schema = answer.limit(0).to_arrow_table().schema
+    elif reader == "polars":
+        schema = answer.to_arrow(compat_level=pl.CompatLevel.oldest()).schema
+    elif reader == "pandas":
+        schema = pa.Schema.from_pandas(answer, preserve_index=False)
+    elif reader == "pyarrow":
+        schema = answer.schema
+    else:
+        schema = answer.limit(0).toArrow().schema
+    expected = {field.name: field.type for field in ARTICLES}
+    expected |= {"date": pa.date32(), "topic": pa.string()}
+    assert {field.name: plain_type(field.type) for field in schema} == {
+        name: plain_type(kind) for name, kind in expected.items()
+    }
+
+
+def plain_type(kind: pa.DataType) -> str:
+    """A type but for what readers are free to choose: widths of offsets, names of zones, items."""
+    if pa.types.is_struct(kind):
+        return f"struct<{', '.join(f'{field.name}: {plain_type(field.type)}' for field in kind)}>"
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return f"list<{plain_type(kind.value_type)}>"
+    if pa.types.is_timestamp(kind):
+        return f"timestamp<{kind.unit}, {'UTC' if kind.tz in ('Etc/UTC', 'UTC') else kind.tz}>"
+    return str(kind).removeprefix("large_")
+
+
+def test_an_undated_article_has_no_date(news: WrittenDataset, ask: Ask) -> None:
+    rows = ask("the undated")
+    assert ids(rows) == sorted(news.articles_on(None))
+    assert {(row["date"], row["published_at"]) for row in rows} == {(None, None)}
+
+
+def test_what_a_run_has_staged_is_not_read(news: WrittenDataset, ask: Ask) -> None:
+    staged = list((news.root / "_newsbeam").rglob("articles/**/*.parquet"))
+    assert staged, "the sample holds nothing staged"
+    assert {row["run_id"] for row in ask("every article")} == {RUN_ID}
+
+
+@pytest.mark.parametrize("question", IN_PARTITIONS)
+def test_a_question_about_partitions_opens_no_other_file(
+    question: str, written: WrittenDataset, workplace: Path, ask: Ask
+) -> None:
+    wanted = IN_PARTITIONS[question]
+    destroy_all_but(wanted, shutil.copytree(written.root, workplace / "news"))
+    expected = [a for a in written.articles if wanted(publication_day(a), a.topic)]
+    assert 0 < len(expected) < len(written.articles)
+    assert ids(ask(question)) == sorted(a.unique.article_id for a in expected)
+
+
+def destroy_all_but(wanted: Callable[[datetime.date | None, str], bool], news: Path) -> None:
+    """Overwrite the files of all other partitions; of the very first file all but the footer."""
+    files = sorted(news.glob("articles/**/*.parquet"))
+    for file in files:
+        if not wanted(*partition_of(file)):
+            size = file.stat().st_size
+            destroy(file, 0, size - footer_bytes(file) if file == files[0] else size)
+
+
+def test_a_question_that_opens_a_destroyed_file_fails(
+    written: WrittenDataset, workplace: Path, reader: str, ask: Ask
+) -> None:
+    """What the test above rests on."""
+    destroy_all_but(IN_PARTITIONS["a day"], shutil.copytree(written.root, workplace / "news"))
+    with pytest.raises(read_error(reader)):
+        ask("every article")
+
+
+def read_error(reader: str) -> type[Exception] | tuple[type[Exception], ...]:
+    """What a reader raises at a file that is not Parquet."""
+    if reader == "spark":
+        from py4j.protocol import Py4JJavaError
+        from pyspark.errors import PySparkException
+
+        return Py4JJavaError, PySparkException
+    return {
+        "duckdb": duckdb.Error,
+        "polars": pl.exceptions.PolarsError,
+        "pandas": pa.ArrowException,
+        "pyarrow": pa.ArrowException,
+    }[reader]
+
+
+def test_a_question_about_time_reads_only_the_row_groups_that_can_hold_it(
+    workplace: Path, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows are sorted by publication and have statistics: earlier row groups are not touched."""
+    monkeypatch.setattr(writing, "ROWS_PER_GROUP", 4)
+    articles = [make_dated_article(hour, NEXT_DAY, "health", hour) for hour in range(24)]
+    file = write_rows(
+        article_partition(articles[0]),
+        [stage_article(article, RUN_ID) for article in articles],
+        workplace / "news",
+    )
+    with pq.ParquetFile(file) as parquet:
+        for number in range(3):
+            for column in range(parquet.metadata.num_columns):
+                chunk = parquet.metadata.row_group(number).column(column)
+                start = chunk.dictionary_page_offset or chunk.data_page_offset
+                destroy(file, start, start + chunk.total_compressed_size)
+    assert ids(ask("since a moment")) == [f"{hour:032x}" for hour in range(12, 24)]
+
+
+def test_every_sorted_column_has_statistics(news: WrittenDataset) -> None:
+    for file in news.root.glob("articles/**/*.parquet"):
+        with pq.ParquetFile(file) as parquet:
+            index = parquet.schema_arrow.names.index("article_id")
+            assert parquet.metadata.row_group(0).column(index).statistics.has_min_max
+
+
+def test_entities_can_be_counted(news: WrittenDataset, ask: Ask) -> None:
+    expected: dict[str, int] = {}
+    for article in news.articles:
+        for entity in article.entities:
+            if entity.type == "place":
+                expected[entity.name] = expected.get(entity.name, 0) + entity.count
+    answer = {row["name"]: row["mentions"] for row in ask("places by mentions")}
+    assert answer == expected
+    assert len(expected) > 1
+
+
+def test_copies_meet_what_they_copy_in_one_join(news: WrittenDataset, ask: Ask) -> None:
+    titles = {a.unique.article_id: a.unique.article.title for a in news.articles}
+    expected = [
+        {
+            "origin": copy.article.origin,
+            "kind": copy.kind,
+            "article_id": copy.canonical_id,
+            "title": titles[copy.canonical_id],
+        }
+        for copy in news.duplicates
+    ]
+    answer = ask("copies with what they copy")
+    assert sorted(answer, key=lambda row: row["origin"]) == expected
+
+
+def test_date_is_a_date_where_every_article_is_undated(
+    written: WrittenDataset, workplace: Path, ask: Ask
+) -> None:
+    """A folder of dumps may hold no date at all; the questions are still answered."""
+    shutil.copytree(written.root, workplace / "news")
+    for folder in (workplace / "news" / "articles").iterdir():
+        if folder.name != f"date={NULL_PARTITION}":
+            shutil.rmtree(folder)
+    assert ids(ask("the undated")) == sorted(written.articles_on(None))
+    assert ask("a day") == []
+
+
+def test_the_sample_has_a_partition_for_each_date_and_topic(news: WrittenDataset) -> None:
+    folders = {file.parent for file in news.root.glob("articles/**/*.parquet")}
+    assert {partition_of(folder / "file") for folder in folders} == {
+        (date, topic) for date in DATES for topic in TOPICS
+    }
