@@ -6,8 +6,8 @@ Prints, for each set: accuracy on the classes it shares with IPTC Media Topics, 
 unclassified (counted as wrong), and articles a second of CPU time.
 
 The sets are split in two by a hash of the text. The ``tune`` half was looked at while the lexicon
-and its constants were written: errors and missing words were read there, by people, and no weight
-was computed. The numbers to quote are those of the ``held-out`` half (the default), which no choice
+and its constants were written: errors and missing words were read there, and no weight was
+computed. The numbers to quote are those of the ``held-out`` half (the default), which no choice
 rests on. Both halves are of the same years and publishers, so a set of others may score lower.
 
 Classes map to concepts in two ways. ``strict`` takes one concept a class (two for AG's ``world``:

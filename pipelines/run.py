@@ -143,6 +143,11 @@ def ingest(
     run_id = new_run_id(started_at)
     sources = list_sources(config.sources, config.output)
     input_bytes = sum(max(0, source.size_bytes) for source in sources)
+    readable_bytes = sum(
+        source.size_bytes
+        for source in sources
+        if source.size_bytes <= config.max_input_bytes or ".warc" in source.uri
+    )
     dataset = Dataset(config.output)
     staging = dataset.prepare(run_id)
     progress_folder = tempfile.mkdtemp(prefix="newsbeam-progress-")
@@ -164,7 +169,7 @@ def ingest(
         )
         watch = Watch(progress_folder, len(sources), input_bytes)
         with watching(watch) if watching else nullcontext():
-            _run_graph(plan, config, input_bytes)
+            _run_graph(plan, config, readable_bytes)
         balance, files = _checked_report(staging / "report.json", config.output)
         report = RunReport(
             run_id=run_id,

@@ -353,6 +353,7 @@ class Topic:
     slug: str
     """The name in lower case, words joined by ``-``: the partition's value."""
     score: float
+    """Share of belief against the other concepts, 0 to 1."""
 
 
 @record
@@ -360,14 +361,16 @@ class Entity:
     """One thing that a body names, all its mentions merged."""
 
     name: str
+    """Its fullest name in the text, without titles; for a country the gazetteer's name."""
     type: str
     """``person``, ``organisation``, ``place``, ``facility``, ``nationality``, ``event``, ``work``
     or ``product``."""
     count: int
-    offsets: tuple[int, ...]
-    """Where each mention starts, in characters (code points) of ``body``."""
-    id: Optional[str] = None
+    """Number of mentions, which is the length of ``offsets``."""
+    id: Optional[str]
     """``iso3166:SY`` for a country, ``geonames:98182`` for a city, where the gazetteer is sure."""
+    offsets: tuple[int, ...]
+    """Where each mention starts, in characters (code points) of ``body``, ascending."""
 
 
 @record

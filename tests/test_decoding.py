@@ -3,7 +3,7 @@ from __future__ import annotations
 import codecs
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from transforms.decoding import (
@@ -123,7 +123,8 @@ def test_utf16_without_a_mark_is_known_by_its_nuls(encoding: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"\0" * 50, b"text \0\0\0 text", bytes(range(32)) * 20, b"\x1f\x8b\x08" + b"\x07" * 9]
+    "content",
+    [b"\0" * 50, b"text \0\0\0 text", bytes(range(32)) * 20, b"\x1f\x8b\x08" + b"\x07" * 9],
 )
 def test_nuls_and_control_characters_mean_that_it_is_no_text(content: bytes) -> None:
     with pytest.raises(BinaryContent):
@@ -163,17 +164,18 @@ def test_labels_mean_what_browsers_take_them_for(label: str, codec: str | None) 
     assert codec_for_label(label) == codec
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(exclude_categories=["Cc", "Cs"], exclude_characters="\ufeff")))
 def test_every_text_survives_utf8(text: str) -> None:
     decoded = decode_text(text.encode())
     assert decoded == Decoded(text, "utf-8", False)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=400), st.sampled_from([None, "latin-1", "utf-8", "gbk", "utf-16"]))
 def test_any_bytes_are_decoded_or_refused(content: bytes, charset: str | None) -> None:
     try:
         decoded = decode_text(content, charset, html=True)
-    except UndecodableText as error:
-        assert str(error)
-    else:
-        assert "\r" not in decoded.text
+    except UndecodableText:
+        return
+    assert "\r" not in decoded.text

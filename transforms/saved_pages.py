@@ -53,6 +53,7 @@ _MAX_AUTHOR_CHARS = 60
 _MAX_AUTHOR_WORDS = 6
 _MAX_AUTHORS = 20
 _MAX_TAGS = 50
+_MAX_TAG_CHARS = 100
 _MAX_HEADINGS = 10
 _MAX_COMPARED_CHARS = 200
 _MIN_COMPARED_CHARS = 8
@@ -229,11 +230,15 @@ _INTERSTITIAL_SENTENCES = {
         r"\b(?:you(?:'|’)?re|you are|are)\b.{0,20}\b(?:human|robot|bot)\b"
         r"|\b(?:complete|solve)\b.{0,40}\bcaptcha\b|unusual (?:traffic|activity) from your"
         r"|checking your browser|\bas you were browsing\b|not a robot\b"
-        r"|(?:performance|security).{0,20}\bby cloudflare\b|\bray id\b",
+        r"|(?:performance|security).{0,20}\bby cloudflare\b|\bray id\b"
+        r"|\bthis (?:may|might|could|will) take (?:a )?(?:few|some|moment)|\bprocess is automatic\b"
+        r"|\byou will be redirected\b|^please (?:wait|stand by)",
         re.IGNORECASE,
     ),
     "it asks for JavaScript or cookies": re.compile(
         r"(?:enable|activate|turn on|requires?|allow)\b.{0,30}\b(?:java ?script|cookies)\b"
+        r"|\bjava ?script\b.{0,40}\b(?:aktiv|activ|habilit|abilit|inschakel|włącz|включ)"
+        r"|\b(?:aktiv|activ|habilit|abilit|schakel|włącz|включ)\w*\b.{0,30}\bjava ?script\b"
         r"|(?:java ?script|cookies)\b.{0,30}\b(?:(?:is|are|must be|to be) )"
         r"(?:enabled|disabled|required)",
         re.IGNORECASE,
@@ -1020,7 +1025,10 @@ def _tags(metas: _Metas, story: dict[str, Any]) -> tuple[tuple[str, ...], str]:
     ]
     for source, values in sources:
         parts = (part for value in values for part in re.split(r"[,;|]", _clean(value) or ""))
-        tags = {tag.casefold(): tag for part in parts if (tag := part.strip()) and len(tag) <= 100}
+        tags: dict[str, str] = {}
+        for part in parts:
+            if (tag := part.strip()) and len(tag) <= _MAX_TAG_CHARS:
+                tags.setdefault(tag.casefold(), tag)
         if tags:
             return tuple(itertools.islice(tags.values(), _MAX_TAGS)), source
     return (), ""
@@ -1255,7 +1263,8 @@ _NOT_TEXT = frozenset(
 _FEED_TRAILER = re.compile(
     r"^(?:the post .{1,300} (?:appeared first on|first appeared on) .{1,200}"
     r"|(?:continue reading|read more|read the (?:full|rest|whole)|weiterlesen|lire la suite"
-    r"|leer más|seguir leyendo|continua a leggere|lees verder|läs mer)\b.{0,200}|\[?(?:…|\.\.\.|&hellip;)\]?"
+    r"|leer más|seguir leyendo|continua a leggere|lees verder|läs mer)\b.{0,200}"
+    r"|\[?(?:…|\.\.\.|&hellip;)\]?"
     r"|(?:share|tweet|comments?|email|print)(?: this)?)$",
     re.IGNORECASE,
 )

@@ -71,6 +71,8 @@ class _Line:
     text: str
     folded: str
     words: int
+    line: int
+    """Its number among the lines that are not empty."""
     blanks: int
     """Empty lines before it."""
     group: int
@@ -102,6 +104,8 @@ class _Story:
     stretches: list[_Stretch]
     terms: Counter[str]
     headline: int | None = None
+    parted: bool = False
+    """Whether a headline or a break, not only a notice or a gap, parts it from the one before."""
 
     def add(self, stretch: _Stretch, terms: Counter[str]) -> None:
         """Go on with a further stretch."""
@@ -298,7 +302,8 @@ def _lines(text: str) -> list[_Line]:
             blanks += 1
             continue
         group += blanks > 0
-        lines.append(_Line(stripped, _fold(stripped), _word_count(stripped), blanks, group))
+        folded, words = _fold(stripped), _word_count(stripped)
+        lines.append(_Line(stripped, folded, words, len(lines), blanks, group))
         blanks = 0
     copies = Counter(line.folded for line in lines)
     doubled = _doubled(lines)
@@ -387,13 +392,13 @@ _SCORES = {
     Kind.LINK_HEADING: -12,
     Kind.DESK: -12,
 }
-_MAX_DROP = 45
-"""A stretch ends where its score has fallen so far below its peak: some fifteen short lines."""
+_MAX_DROP = 60
+"""A stretch ends where its score has fallen so far below its peak: some twenty short lines."""
 
 
 _WEAK_SCORE = 2
 _MIN_ALONE_WORDS = 30
-_ALONE_SHARE = 0.4
+_ALONE_SHARE = 0.25
 """A shorter paragraph without another beside it counts so much: teasers stand like that."""
 
 
@@ -410,8 +415,7 @@ def _scores(lines: Sequence[_Line]) -> list[int]:
             scores.append(_WEAK_SCORE)
         else:
             alone = not (
-                (index > 0 and strong[index - 1])
-                or (index + 1 < len(lines) and strong[index + 1])
+                (index > 0 and strong[index - 1]) or (index + 1 < len(lines) and strong[index + 1])
             )
             words = min(line.words, _MAX_LINE_SCORE)
             short = line.words < _MIN_ALONE_WORDS
@@ -493,7 +497,7 @@ def _is_headline_shape(line: _Line) -> bool:
 
 # ── stories ──────────────────────────────────────────────────────────────────────────────────────
 
-_MAX_PAUSE_LINES = 30
+_MAX_PAUSE_LINES = 25
 """A story goes on after so many lines of other matter at most."""
 
 _BREAK_BLANKS = 3
@@ -502,8 +506,10 @@ _BREAK_BLANKS = 3
 _MAX_KIN = 0.2
 """Two stretches whose terms are less alike than this may be two stories."""
 
-_MIN_KIN_TO_GO_ON = 0.05
-_SURE_HEAD_KIN = 2.0
+_MAX_KIN_ACROSS_BREAK = 0.3
+
+_MIN_KIN_TO_GO_ON = 0.12
+"""A story goes on after a pause only with a stretch that shares this much with it."""
 
 
 def _stories(lines: Sequence[_Line], heads: set[int]) -> list[_Story]:
@@ -529,8 +535,10 @@ def _stories(lines: Sequence[_Line], heads: set[int]) -> list[_Story]:
             stretch.words >= MIN_SECOND_BODY_WORDS and stretch.paragraphs >= MIN_SECOND_PARAGRAPHS
         )
         wide = notice or broken or len(gap) > _MAX_PAUSE_LINES
-        if full and ((head is not None and kin < _SURE_HEAD_KIN) or (wide and kin < _MAX_KIN)):
-            stories.append(_Story(previous_end if head is None else head, [stretch], terms))
+        far = kin < (_MAX_KIN_ACROSS_BREAK if broken else _MAX_KIN)
+        if full and (head is not None or (wide and far)):
+            first = previous_end if head is None else head
+            stories.append(_Story(first, [stretch], terms, parted=head is not None or broken))
         elif kin >= _MAX_KIN or (
             len(gap) <= _MAX_PAUSE_LINES and not notice and kin >= _MIN_KIN_TO_GO_ON
         ):
@@ -557,16 +565,19 @@ def _terms(lines: Sequence[_Line], stretch: _Stretch) -> Counter[str]:
     for line in lines[stretch.start : stretch.end]:
         if line.kind is not Kind.PROSE:
             continue
-        ideographs = "" if line.text.isascii() else "".join(_IDEOGRAPHS.findall(line.text))
-        if len(ideographs) * 2 > len(line.text):
-            found = [ideographs[at : at + 2] for at in range(len(ideographs) - 1)]
-        else:
-            found = [word[:_TERM_STEM_CHARS] for word in _TERM.findall(line.folded)]
+        found = _line_terms(line)
         terms.update(found)
         taken += len(found)
         if taken > _MAX_TERMS:
             break
     return terms
+
+
+def _line_terms(line: _Line) -> list[str]:
+    ideographs = "" if line.text.isascii() else "".join(_IDEOGRAPHS.findall(line.text))
+    if len(ideographs) * 2 > len(line.text):
+        return [ideographs[at : at + 2] for at in range(len(ideographs) - 1)]
+    return [word[:_TERM_STEM_CHARS] for word in _TERM.findall(line.folded)]
 
 
 def _likeness(one: Counter[str], two: Counter[str]) -> float:
@@ -586,17 +597,14 @@ def _told(lines: Sequence[_Line], stories: list[_Story], heads: set[int]) -> lis
     """Those of the candidates that are stories, with their headlines."""
     longest = max((story.words for story in stories), default=0)
     kept: list[_Story] = []
-    for story in stories:
+    for number, story in enumerate(stories):
         if story.words < MIN_BODY_WORDS:
             continue
         story.headline = _headline(lines, story, heads)
-        if story.words == longest or (
-            story.headline is not None
-            and (
-                story.words >= _MIN_SHARE * longest
-                or any(index in heads for index in range(story.first, story.stretches[0].start + 1))
-            )
-        ):
+        following = stories[number + 1] if number + 1 < len(stories) else None
+        parted = story.parted or (number == 0 and following is not None and following.parted)
+        large = story.words >= (MIN_SECOND_BODY_WORDS if parted else _MIN_SHARE * longest)
+        if story.words == longest or (story.headline is not None and large):
             kept.append(story)
     return kept
 
@@ -713,12 +721,34 @@ def _body(
             elif line.kind is Kind.SHORT and not in_links:
                 if line.copies <= 2 and line.folded not in seen:
                     pending.append(line)
+    _trim_tail(kept)
     total = sum(line.words for line in kept)
     prose = sum(line.words for line in kept if line.kind is Kind.PROSE)
     return [line.text for line in kept], prose / total if total else 0.0
 
 
 _MAX_LIST_LINES = 12
+
+
+def _trim_tail(kept: list[_Line]) -> None:
+    """Cut short last lines that share no term with the rest: teasers of other stories.
+
+    Only lines that stand by themselves, in a dump whose paragraphs do not, are cut.
+    """
+    counts: Counter[str] = Counter()
+    own = [_line_terms(line) for line in kept]
+    for terms in own:
+        counts.update(set(terms))
+    while len(kept) > MIN_SECOND_PARAGRAPHS:
+        line, terms = kept[-1], own[-1]
+        beside = kept[-2].kind is Kind.PROSE and kept[-2].line + 1 == line.line
+        if line.kind is Kind.PROSE and (
+            beside or line.words >= _MIN_ALONE_WORDS or any(counts[term] > 1 for term in terms)
+        ):
+            return
+        counts.subtract(set(terms))
+        kept.pop()
+        own.pop()
 
 
 _MAX_LINES_ABOVE_HEADLINE = 5

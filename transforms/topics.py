@@ -36,6 +36,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
 
+from schemas.records import Topic
+
 UNCLASSIFIED = "unclassified"
 """The slug of an article that no concept fits well enough."""
 
@@ -96,20 +98,6 @@ PRIORS = {
 }
 """Head start of a concept, in units of evidence: much of the news is politics or sport, and
 families or jobs are mentioned in news of every kind."""
-
-
-@dataclass(frozen=True)
-class Topic:
-    """A concept an article is about: one of the top-level IPTC Media Topics."""
-
-    code: str
-    """QCode, such as ``medtop:16000000``."""
-    name: str
-    """English name, such as ``conflict, war and peace``."""
-    slug: str
-    """The name in lower case, its words joined by ``-``: ``conflict-war-and-peace``."""
-    score: float
-    """Share of belief against the other concepts, 0 to 1, rounded to four places."""
 
 
 @dataclass(frozen=True)
