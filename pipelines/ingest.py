@@ -19,7 +19,7 @@ from apache_beam.pvalue import PCollection
 from apache_beam.utils.timestamp import Timestamp
 
 from schemas.records import LedgerEntry, Source
-from transforms import ledger
+from transforms import accounts
 from transforms.deduplication import AssignCopies
 from transforms.enrichment import EnrichArticles
 from transforms.extraction import ExtractArticles
@@ -117,17 +117,17 @@ def build_graph(pipeline: beam.Pipeline, plan: RunPlan) -> None:
     files = [table.files for table in written] | "Files" >> beam.Flatten()
 
     entries = [
-        _entries("OpenSources", sources, ledger.open_source),
+        _entries("OpenSources", sources, accounts.open_source),
         _entries(
-            "CloseSources", read.sources_read, lambda read: ledger.close_source(read[1], read[2])
+            "CloseSources", read.sources_read, lambda read: accounts.close_source(read[1], read[2])
         ),
-        _entries("OpenPages", read.pages, ledger.open_page),
-        _entries("UnreadPages", read.failures, ledger.unread_page),
+        _entries("OpenPages", read.pages, accounts.open_page),
+        _entries("UnreadPages", read.failures, accounts.unread_page),
         extracted.ledger,
-        _entries("OpenArticles", articles, ledger.open_article),
-        _entries("OpenFailures", failures, ledger.open_failure),
-        _entries("CloseUnchanged", seen.unchanged, ledger.close_unchanged),
-        _entries("CloseRecorded", failed.recorded, ledger.close_recorded),
+        _entries("OpenArticles", articles, accounts.open_article),
+        _entries("OpenFailures", failures, accounts.open_failure),
+        _entries("CloseUnchanged", seen.unchanged, accounts.close_unchanged),
+        _entries("CloseRecorded", failed.recorded, accounts.close_recorded),
         *(table.ledger for table in written),
     ]
     balance = entries | "Ledger" >> beam.Flatten() | BalanceLedger()

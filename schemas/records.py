@@ -254,6 +254,10 @@ class Failure:
 # ── fingerprint and deduplicate ─────────────────────────────────────────────────────────────────
 
 
+SIGNATURE_LENGTH = 128
+"""Places of a MinHash signature."""
+
+
 @record
 class Fingerprint:
     """What the comparison of texts needs to know of one, and no more: the body stays behind."""
@@ -269,7 +273,7 @@ class Fingerprint:
     observed_at: Timestamp
     word_count: int
     signature: bytes
-    """MinHash signature, little-endian uint32; empty for a text too short to compare."""
+    """MinHash signature, ``SIGNATURE_LENGTH`` little-endian uint32; empty for a text too short to compare."""
     shingles: bytes = b""
     """Sorted distinct shingle hashes, little-endian uint32; empty for a row of the dataset."""
     anchors: bytes = b""

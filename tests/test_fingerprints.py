@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from schemas.records import SIGNATURE_LENGTH
 from transforms.fingerprints import (
     ANCHOR_WORDS,
     MIN_COMPARED_WORDS,
-    SIGNATURE_LENGTH,
     WINNOWING_WINDOW,
     anchor_hashes,
     content_hash,

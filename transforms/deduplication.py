@@ -30,8 +30,7 @@ import numpy.typing as npt
 from apache_beam.pvalue import PCollection
 from apache_beam.transforms import window
 
-from schemas.records import Assignment, Fingerprint
-from transforms.fingerprints import SIGNATURE_LENGTH
+from schemas.records import SIGNATURE_LENGTH, Assignment, Fingerprint
 
 DEFAULT_THRESHOLD = 0.5
 """Jaccard similarity of three-word shingles from which two texts are near copies. Chosen by

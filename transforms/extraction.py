@@ -19,8 +19,8 @@ import apache_beam as beam
 from apache_beam.pvalue import PCollection, TaggedOutput
 
 from schemas.records import Article, Failure, LedgerEntry, Page
+from transforms.accounts import close_page
 from transforms.decoding import UndecodableText, decode_text
-from transforms.ledger import close_page
 from transforms.saved_pages import extract_feed_item, extract_page
 from transforms.segmentation import segment_dump
 

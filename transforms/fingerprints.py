@@ -31,7 +31,7 @@ import numpy as np
 import numpy.typing as npt
 from apache_beam.pvalue import PCollection
 
-from schemas.records import Article, Fingerprint
+from schemas.records import SIGNATURE_LENGTH, Article, Fingerprint
 
 Hashes = npt.NDArray[np.uint64]
 
@@ -40,7 +40,6 @@ ANCHOR_WORDS = 8
 WINNOWING_WINDOW = 24
 """Consecutive anchor candidates of which the least is kept; a shared run of
 ``WINNOWING_WINDOW + ANCHOR_WORDS - 1`` words is guaranteed a common anchor."""
-SIGNATURE_LENGTH = 128
 MIN_COMPARED_WORDS = 20
 """Shorter texts are compared by content hash alone: their shingles say too little."""
 

@@ -11,7 +11,7 @@ Each source, page and unit is opened where it enters the graph and closed where 
 - a *unit* (article, rejection or failure) is opened by the extractor and closed where its row is
   staged, or where it is found to be unchanged.
 
-The account balances if every key was opened once and closed once, sources gave as many pages as
+What opens and closes an account is written down in ``accounts``. The account balances if every key was opened once and closed once, sources gave as many pages as
 there are, and pages as many units. Keys, not counters, are compared, for a bundle that a runner
 retries would count twice.
 """
@@ -25,73 +25,10 @@ from dataclasses import dataclass, field
 import apache_beam as beam
 from apache_beam.pvalue import PCollection
 
-from schemas.records import (
-    Article,
-    Balance,
-    Failure,
-    Fingerprint,
-    LedgerEntry,
-    Page,
-    Source,
-    Tally,
-)
+from schemas.records import Balance, LedgerEntry, Tally
 
 MAX_LISTED = 20
 """How many faults and notes a balance spells out; all are counted."""
-
-
-def open_source(source: Source) -> LedgerEntry:
-    """A file that the run was told to read."""
-    return LedgerEntry("source", source.uri, opened=1, closed=0)
-
-
-def close_source(uri: str, pages: int) -> LedgerEntry:
-    """A file that was read to its end or to where it broke, with what it gave."""
-    return LedgerEntry("source", uri, opened=0, closed=1, children=pages)
-
-
-def open_page(page: Page) -> LedgerEntry:
-    """A page that was read."""
-    return LedgerEntry("page", page.origin, opened=1, closed=0)
-
-
-def close_page(origin: str, units: int) -> LedgerEntry:
-    """A page that was extracted, with how many articles and failures it gave."""
-    return LedgerEntry("page", origin, opened=0, closed=1, children=units)
-
-
-def unread_page(failure: Failure) -> LedgerEntry:
-    """A page that failed to be read: opened and closed at once, with one unit."""
-    return LedgerEntry("page", failure.origin, opened=1, closed=1, children=1)
-
-
-def open_article(article: Article) -> LedgerEntry:
-    """An article that was extracted."""
-    note = ""
-    if article.extraction.repaired:
-        note = (
-            f"repaired: {article.origin}: bytes that are no {article.extraction.encoding} were "
-            "read in another way or replaced"
-        )
-    return LedgerEntry("unit", article.origin, opened=1, closed=0, note=note)
-
-
-def open_failure(failure: Failure) -> LedgerEntry:
-    """A rejection or failure."""
-    note = f"{failure.kind}: {failure.origin}: {failure.message}"
-    return LedgerEntry("unit", failure.origin, opened=1, closed=0, note=note)
-
-
-def close_unchanged(fingerprint: Fingerprint) -> LedgerEntry:
-    """A text that the dataset already holds from the same file."""
-    return LedgerEntry("unit", fingerprint.origin, opened=0, closed=1, outcome="unchanged")
-
-
-def close_recorded(failure: Failure) -> LedgerEntry:
-    """A failure that the dataset already holds: it counts as what it is, but adds no row."""
-    return LedgerEntry(
-        "unit", failure.origin, opened=0, closed=1, outcome=failure.kind, detail=failure.reason
-    )
 
 
 @dataclass

@@ -1,0 +1,63 @@
+"""Entries of the run's account: what opens and closes a source, a page and a unit.
+
+The rules of the book, and how it is balanced, are in ``ledger``; these are the lines that the
+stages write into it.
+"""
+
+from __future__ import annotations
+
+from schemas.records import Article, Failure, Fingerprint, LedgerEntry, Page, Source
+
+
+def open_source(source: Source) -> LedgerEntry:
+    """A file that the run was told to read."""
+    return LedgerEntry("source", source.uri, opened=1, closed=0)
+
+
+def close_source(uri: str, pages: int) -> LedgerEntry:
+    """A file that was read to its end or to where it broke, with what it gave."""
+    return LedgerEntry("source", uri, opened=0, closed=1, children=pages)
+
+
+def open_page(page: Page) -> LedgerEntry:
+    """A page that was read."""
+    return LedgerEntry("page", page.origin, opened=1, closed=0)
+
+
+def close_page(origin: str, units: int) -> LedgerEntry:
+    """A page that was extracted, with how many articles and failures it gave."""
+    return LedgerEntry("page", origin, opened=0, closed=1, children=units)
+
+
+def unread_page(failure: Failure) -> LedgerEntry:
+    """A page that failed to be read: opened and closed at once, with one unit."""
+    return LedgerEntry("page", failure.origin, opened=1, closed=1, children=1)
+
+
+def open_article(article: Article) -> LedgerEntry:
+    """An article that was extracted."""
+    note = ""
+    if article.extraction.repaired:
+        note = (
+            f"repaired: {article.origin}: bytes that are no {article.extraction.encoding} were "
+            "read in another way or replaced"
+        )
+    return LedgerEntry("unit", article.origin, opened=1, closed=0, note=note)
+
+
+def open_failure(failure: Failure) -> LedgerEntry:
+    """A rejection or failure."""
+    note = f"{failure.kind}: {failure.origin}: {failure.message}"
+    return LedgerEntry("unit", failure.origin, opened=1, closed=0, note=note)
+
+
+def close_unchanged(fingerprint: Fingerprint) -> LedgerEntry:
+    """A text that the dataset already holds from the same file."""
+    return LedgerEntry("unit", fingerprint.origin, opened=0, closed=1, outcome="unchanged")
+
+
+def close_recorded(failure: Failure) -> LedgerEntry:
+    """A failure that the dataset already holds: it counts as what it is, but adds no row."""
+    return LedgerEntry(
+        "unit", failure.origin, opened=0, closed=1, outcome=failure.kind, detail=failure.reason
+    )
