@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help setup demo test lint bench lock clean
+.PHONY: help setup demo test lint bench docs lock clean
 
 help:
 	@echo "make setup   put newsbeam and its tools into $(VENV)"
@@ -11,6 +11,7 @@ help:
 	@echo "make test    run the tests"
 	@echo "make lint    ruff and mypy --strict"
 	@echo "make bench   print the numbers that README and docs state"
+	@echo "make docs    write the generated parts of the documentation"
 	@echo "make lock    resolve the dependencies anew"
 
 setup: $(VENV)/ready
@@ -40,6 +41,9 @@ bench: setup
 	$(BIN)/python benchmarks/pages.py --limit 60
 	$(BIN)/python benchmarks/topics.py
 	$(BIN)/python benchmarks/entities.py
+
+docs: setup
+	$(BIN)/python -m docs.generate
 
 lock:
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \

@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 from apache_beam.utils.timestamp import Timestamp
 
-from schemas.records import Article, Duplicate, EnrichedArticle, Failure
+from schemas.records import REASONS, Article, Duplicate, EnrichedArticle, Failure
 
 SCHEMA_VERSION = 1
 """Raised when a field is added. No field is ever removed, renamed or retyped."""
@@ -299,7 +299,13 @@ def duplicate_row(duplicate: Duplicate, run_id: str) -> dict[str, Any]:
 
 
 def failure_row(failure: Failure, failure_id: str, run_id: str) -> dict[str, Any]:
-    """The row of ``failures`` for a rejection or failure."""
+    """The row of ``failures`` for a rejection or failure.
+
+    Raises:
+        ValueError: if the reason is none of ``REASONS``.
+    """
+    if failure.reason not in REASONS:
+        raise ValueError(f"{failure.reason!r} is no documented reason ({failure.origin})")
     return {
         "failure_id": failure_id,
         "kind": failure.kind,

@@ -231,6 +231,30 @@ class Article:
     provenance: tuple[Provenance, ...] = ()
 
 
+REASONS = {
+    "binary": "not text at all: a picture, a program, random bytes",
+    "challenge-page": "a page that asks for something before it shows its article",
+    "corrupt": "compressed or archived data that contradict themselves",
+    "empty": "nothing in it, or nothing but white space",
+    "empty-feed": "a feed without items",
+    "empty-item": "a feed item with neither a link nor text",
+    "http-status": "an archived response that is not a success",
+    "malformed-feed": "a feed that cannot be parsed",
+    "no-article": "text, but no article in it: a front page, a gallery, crumbs",
+    "not-a-file": "a folder, a named pipe, a socket or a device",
+    "not-a-page": "an archive record that is neither HTML nor plain text",
+    "not-found": "it is not there (any more)",
+    "teaser-only": "a feed item of a few words, whose page would have to be fetched",
+    "too-large": "larger than the limit, stored or decompressed",
+    "truncated": "it ends before its end",
+    "undecodable": "text in no character encoding that could be told",
+    "unparsable": "a page that the HTML parser cannot take",
+    "unreadable": "the filesystem refuses to read it",
+    "unsupported-kind": "a kind of file that holds no news page, such as PDF or JSON",
+}
+"""Every reason for a rejection or failure."""
+
+
 @record
 class Failure:
     """An input that became no article: ``rejected`` for what it is, or ``failed`` to be read."""
@@ -240,7 +264,7 @@ class Failure:
     stage: str
     """``read``, ``extract``, ``enrich`` or ``write``."""
     reason: str
-    """Slug from the closed lists of ``docs/data-model.md``, such as ``empty`` or ``too-large``."""
+    """One of ``REASONS``."""
     message: str
     """One sentence for a person, naming values and limits."""
     origin: str

@@ -6,9 +6,10 @@ read has the layout, the schema and the file format of a real run, without its m
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,7 +55,7 @@ TOPICS = {
     "health": ("medtop:07000000", "health"),
     "unclassified": None,
 }
-HOURS = (23, 0, 12)  # not in order: the files are sorted, the input is not
+HOURS = (12, 0, 23)  # not in order: the files are sorted, the input is not
 
 # Text that a reader may stumble over: other scripts, right to left, beyond the BMP, line breaks.
 _TITLES = (
@@ -77,13 +78,13 @@ class WrittenDataset:
     duplicates: tuple[Duplicate, ...]
     failures: tuple[Failure, ...]
 
-    def articles_on(self, date: datetime.date | None) -> set[str]:
-        """Ids of the articles published on a UTC day, or of those of unknown date."""
-        return {a.unique.article_id for a in self.articles if publication_day(a) == date}
-
-    def articles_about(self, topic: str) -> set[str]:
-        """Ids of the articles whose best topic this is."""
-        return {a.unique.article_id for a in self.articles if a.topic == topic}
+    def ids(self, wanted: Callable[[datetime.date | None, str], bool]) -> list[str]:
+        """Ids of the articles whose date and topic are wanted, sorted; one for each revision."""
+        return sorted(
+            article.unique.article_id
+            for article in self.articles
+            if wanted(publication_day(article), article.topic)
+        )
 
 
 def publication_day(enriched: EnrichedArticle) -> datetime.date | None:
@@ -140,7 +141,7 @@ def make_dated_article(
     unique = UniqueArticle(
         article=article,
         article_id=f"{number:032x}",
-        revision=number % 2,
+        revision=0,
         content_hash=f"{number:064x}",
         fingerprint=np.arange(128, dtype="<u4").tobytes(),
         word_count=len(body.split()),
@@ -154,14 +155,40 @@ def make_dated_article(
         topic=topic,
         topics=(Topic(*code_and_name, topic, 0.75),) if code_and_name else (),
         entities=(
-            Entity(place, "place", 2, (body.index(place), body.rindex(place)), "geonames:0"),
-            Entity(title[:5], "work", 1, (0,)),
+            Entity(
+                name=place,
+                type="place",
+                count=2,
+                id="geonames:0",
+                offsets=(body.index(place), body.rindex(place)),
+            ),
+            Entity(name=title[:5], type="work", count=1, id=None, offsets=(0,)),
         ),
         entity_model="model==1",
         entity_note="a note",
         topic_model="model==1",
         topic_note="a note",
     )
+
+
+def make_revision(of: EnrichedArticle, number: int) -> EnrichedArticle:
+    """The next text of the same work, an hour later; ``number`` tells its text from others."""
+    published = of.unique.article.published
+    if published is not None:
+        published = dataclasses.replace(published, at=published.at + 3600)
+    article = dataclasses.replace(
+        of.unique.article,
+        origin=f"/invented/dump-{number:03d}.txt#1",
+        body=f"{of.unique.article.body}\n\nThis report was updated.",
+        published=published,
+    )
+    unique = dataclasses.replace(
+        of.unique,
+        article=article,
+        revision=of.unique.revision + 1,
+        content_hash=f"{number:064x}",
+    )
+    return dataclasses.replace(of, unique=unique)
 
 
 def make_bare_article(number: int) -> EnrichedArticle:
@@ -216,19 +243,21 @@ def write_rows(folder: str, rows: Iterable[StagedRow], root: Path) -> Path:
 
 
 def write_dataset(root: Path) -> WrittenDataset:
-    """Write 37 articles in 12 partitions, their copies and two failures under ``root``.
+    """Write 38 articles in 12 partitions, their copies and two failures under ``root``.
 
-    Three articles for each of four dates (one of them unknown) and three topics, and one of which
-    nothing is known but its text. Under ``_newsbeam`` lies what a run that was killed left behind:
-    a staged article that no reader may see.
+    Three articles for each of four dates (one of them unknown) and three topics, one of which
+    nothing is known but its text, and the second revision of an article that was copied. Under
+    ``_newsbeam`` lies what a run that was killed left behind: a staged article that no reader may
+    see.
     """
     places = [(date, topic, hour) for date in DATES for topic in TOPICS for hour in HOURS]
     articles = [make_dated_article(n, *place) for n, place in enumerate(places, start=1)]
     articles.append(make_bare_article(len(articles) + 1))
     kinds = ("exact", "near", "abridged")
+    duplicated = articles[::3]
     duplicates = [
         make_copy(article, 1000 + number, kinds[number % 3])
-        for number, article in enumerate(articles[::3])
+        for number, article in enumerate(duplicated)
     ]
     failures = [
         Failure("rejected", "read", "empty", "The file is empty.", "/invented/e.txt",
@@ -236,6 +265,8 @@ def write_dataset(root: Path) -> WrittenDataset:
         Failure("failed", "extract", "truncated", "It ends early.", "/invented/t.html.gz",
                 "/invented/t.html.gz", OBSERVED_AT, b"\x1f\x8b\x00", "https://news.example/t"),
     ]  # fmt: skip
+
+    articles.append(make_revision(duplicated[4], len(articles) + 1))
 
     folders: dict[str, list[StagedRow]] = defaultdict(list)
     for article in articles:

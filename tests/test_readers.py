@@ -165,6 +165,23 @@ WHERE entity.type = 'place' GROUP BY entity.name""",
 (articles.selectExpr("inline(entities)").where("type = 'place'")
  .groupBy("name").sum("count").withColumnRenamed("sum(count)", "mentions"))""",
     },
+    "newest revisions": {
+        "duckdb": """\
+FROM articles
+QUALIFY row_number() OVER (PARTITION BY article_id ORDER BY revision DESC) = 1""",
+        "polars": 'articles.sort("revision").group_by("article_id").last().collect()',
+        "pandas": """\
+(pd.read_parquet("news/articles", partitioning=hive)
+ .sort_values("revision").drop_duplicates("article_id", keep="last"))""",
+        "pyarrow": """\
+(articles.to_table(columns=["article_id", "revision"])  # which they are; a join has the rest
+ .group_by("article_id").aggregate([("revision", "max")])
+ .rename_columns(["article_id", "revision"]))""",
+        "spark": """\
+(articles.selectExpr("*", "row_number() OVER"
+                          " (PARTITION BY article_id ORDER BY revision DESC) AS newness")
+ .where("newness = 1").drop("newness"))""",
+    },
     "copies with what they copy": {
         "duckdb": """\
 SELECT copied.origin, copied.kind, articles.article_id, articles.title
@@ -187,6 +204,20 @@ FROM duplicates AS copied JOIN articles ON articles.article_id = copied.canonica
     },
 }
 """What a user writes: question, reader, line. The answers of all readers hold the same rows."""
+
+ACROSS_SCHEMAS = {
+    "duckdb": """\
+FROM read_parquet('news/articles/**/*.parquet',
+                  hive_types = {'date': DATE}, union_by_name = true)""",
+    "polars": """\
+pl.scan_parquet("news/articles", hive_schema={"date": pl.Date, "topic": pl.String},
+                missing_columns="insert", extra_columns="ignore").collect()""",
+    "pandas": READING["every article"]["pandas"],
+    "pyarrow": READING["every article"]["pyarrow"],
+    "spark": 'spark.read.option("mergeSchema", "true").parquet("news/articles")',
+}
+"""Every article of a dataset whose schema has grown. DuckDB and Spark look into every file for its
+columns; the others take those of the first file, and fill in or leave out what others differ by."""
 
 Row = dict[str, Any]
 Ask = Callable[[str], list[Row]]
@@ -244,7 +275,9 @@ def run_line(reader: str, request: pytest.FixtureRequest) -> RunLine:
             return connection.sql(line)
         opening = OPENING[reader]
         if session:  # its paths start where its JVM was started, not in the current folder
-            opening = opening.replace('"news/', f'"{Path.cwd()}/news/')
+            opening, line = (
+                code.replace('"news/', f'"{Path.cwd()}/news/') for code in (opening, line)
+            )
         names: dict[str, Any] = {"spark": session}
         exec(opening, names)
         return eval(line, names)
@@ -288,6 +321,11 @@ def plain(value: Any) -> Any:
     if isinstance(value, datetime.datetime):  # Spark's are naive, in the local time of Python
         return value.astimezone(datetime.UTC)
     return value.item() if isinstance(value, np.generic) else value
+
+
+def by_revision(row: Row) -> tuple[str, int]:
+    """The key of ``articles``: what tells its rows apart."""
+    return row["article_id"], row["revision"]
 
 
 def ids(rows: list[Row]) -> list[str]:
@@ -357,8 +395,7 @@ def test_every_value_of_every_row_is_read_as_it_was_written(news: WrittenDataset
         for a in news.articles
     ]
     rows = ask("every article")
-    by_id = sorted(rows, key=lambda row: row["article_id"])
-    assert by_id == sorted(expected, key=lambda row: row["article_id"])
+    assert sorted(rows, key=by_revision) == sorted(expected, key=by_revision)
 
 
 @pytest.mark.filterwarnings("ignore:Series.values returning:DeprecationWarning")  # PyArrow's doing
@@ -403,7 +440,7 @@ def plain_type(kind: pa.DataType) -> str:
 
 def test_an_undated_article_has_no_date(news: WrittenDataset, ask: Ask) -> None:
     rows = ask("the undated")
-    assert ids(rows) == sorted(news.articles_on(None))
+    assert ids(rows) == news.ids(IN_PARTITIONS["the undated"])
     assert {(row["date"], row["published_at"]) for row in rows} == {(None, None)}
 
 
@@ -419,9 +456,9 @@ def test_a_question_about_partitions_opens_no_other_file(
 ) -> None:
     wanted = IN_PARTITIONS[question]
     destroy_all_but(wanted, shutil.copytree(written.root, workplace / "news"))
-    expected = [a for a in written.articles if wanted(publication_day(a), a.topic)]
+    expected = written.ids(wanted)
     assert 0 < len(expected) < len(written.articles)
-    assert ids(ask(question)) == sorted(a.unique.article_id for a in expected)
+    assert ids(ask(question)) == expected
 
 
 def destroy_all_but(wanted: Callable[[datetime.date | None, str], bool], news: Path) -> None:
@@ -489,19 +526,46 @@ def test_entities_can_be_counted(news: WrittenDataset, ask: Ask) -> None:
     assert len(expected) > 1
 
 
+def test_the_newest_revision_of_each_article_can_be_told(news: WrittenDataset, ask: Ask) -> None:
+    expected: dict[str, int] = {}
+    for unique in (article.unique for article in news.articles):
+        expected[unique.article_id] = max(unique.revision, expected.get(unique.article_id, 0))
+    answer = ask("newest revisions")
+    assert sorted(map(by_revision, answer)) == sorted(expected.items())
+    assert len(answer) < len(news.articles)
+
+
 def test_copies_meet_what_they_copy_in_one_join(news: WrittenDataset, ask: Ask) -> None:
-    titles = {a.unique.article_id: a.unique.article.title for a in news.articles}
+    """A copy meets each revision of what it copies."""
     expected = [
         {
             "origin": copy.article.origin,
             "kind": copy.kind,
             "article_id": copy.canonical_id,
-            "title": titles[copy.canonical_id],
+            "title": article.unique.article.title,
         }
         for copy in news.duplicates
+        for article in news.articles
+        if article.unique.article_id == copy.canonical_id
     ]
     answer = ask("copies with what they copy")
     assert sorted(answer, key=lambda row: row["origin"]) == expected
+    assert len(expected) > len(news.duplicates)
+
+
+@pytest.mark.parametrize("older", ["first", "last"])
+def test_a_dataset_begun_under_an_older_schema_is_read_whole(
+    older: str, written: WrittenDataset, workplace: Path, reader: str, run_line: RunLine
+) -> None:
+    """Columns are only ever added. A file from before has nulls there, wherever it stands."""
+    news = shutil.copytree(written.root, workplace / "news")
+    files = sorted(news.glob("articles/**/*.parquet"))
+    file = files[0] if older == "first" else files[-1]
+    pq.write_table(pq.ParquetFile(file).read().drop_columns(["rights"]), file)
+    rows = rows_of(run_line(ACROSS_SCHEMAS[reader]))
+    assert ids(rows) == written.ids(lambda *_: True)
+    titles = {a.unique.article_id: a.unique.article.title for a in written.articles}
+    assert {row["article_id"]: row["title"] for row in rows} == titles
 
 
 def test_date_is_a_date_where_every_article_is_undated(
@@ -512,7 +576,7 @@ def test_date_is_a_date_where_every_article_is_undated(
     for folder in (workplace / "news" / "articles").iterdir():
         if folder.name != f"date={NULL_PARTITION}":
             shutil.rmtree(folder)
-    assert ids(ask("the undated")) == sorted(written.articles_on(None))
+    assert ids(ask("the undated")) == written.ids(IN_PARTITIONS["the undated"])
     assert ask("a day") == []
 
 

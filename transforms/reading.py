@@ -140,7 +140,7 @@ _HTML_BLOCKS = frozenset(
 )
 _CHARS_PER_TAG = 200
 _BLANK = " \t\n\v\f\x1a\xa0\u200b\u2060\u3000\ufeff"
-_FEED_ROOTS = frozenset({"rss", "feed", "rdf", "channel"})
+_FEED_ROOTS = frozenset({"rss", "feed", "entry", "rdf", "channel"})
 _JSON_START = re.compile(r'\s*(?:\{\s*"|\[\s*[\[{"])')
 _MHTML_START = re.compile(
     r"(?:[\w\-]+:[^\n]*\n(?:[ \t][^\n]*\n)*){0,30}?Content-Type:\s*multipart/related", re.IGNORECASE

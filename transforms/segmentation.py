@@ -19,11 +19,13 @@ All steps take time linear in the length of the text.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from importlib.metadata import version
+from itertools import pairwise
 
 from schemas.records import Article, Extraction, Failure, Page, Provenance
 from transforms.bylines import (
@@ -80,6 +82,9 @@ class _Line:
     kind: Kind = Kind.SHORT
     copies: int = 1
     """How often the same text stands in the dump."""
+    loose: bool = False
+    """Whether it stands in the dump three times or more, each time in other company: a slogan or
+    a banner is repeated so, while a story printed again brings its neighbours along."""
     weak: bool = False
     """Whether it is prose that might be a headline: one short sentence without a full stop."""
     shorts_in_group: int = 0
@@ -189,9 +194,11 @@ _CRUMB_WORDS = (
 _CRUMB = re.compile(rf"^(?:{_CRUMB_WORDS})[.:!…›»]?$", re.IGNORECASE)
 
 _LINK_HEADING_WORDS = (
-    r"(?:also|further|recommended) read(?:ing|s)?|read (?:also|next|this next|more(?: (?:on|about|from)"
+    r"(?:also|further|recommended) read(?:ing|s)?|read (?:also|next|this next|more(?: (?:on"
+    r"|about|from)"
     r"\b.*)?)|more (?:from|on|in|about|stories|news|like this|to explore)\b.*|related\b.*"
-    r"|(?:most|top) (?:read|popular|viewed|commented|searched|shared|stories|news|picks|headlines)\b.*"
+    r"|(?:most|top) (?:read|popular|viewed|commented|searched|shared|stories|news|picks"
+    r"|headlines)\b.*"
     r"|editor['’s]{0,2} (?:picks?|choice)|(?:our|staff) picks|latest\b.*|trending\b.*|popular\b.*"
     r"|recommended\b.*|recent (?:posts|articles|news|stories|comments)|(?:you )?(?:may|might) also"
     r" (?:like|be interested in|enjoy)|you['’]?ll also like|what to read next|up next|next up"
@@ -200,35 +207,49 @@ _LINK_HEADING_WORDS = (
     r"|partner content|news in pictures|today['’]s (?:paper|headlines|top stories)"
     r"|leave a (?:reply|comment)|join the (?:conversation|discussion)|comments? \(\d+\)|about the"
     r" authors?|.{0,20}news coverage"
-    r"|lest auch|lesen sie (?:auch|mehr).{0,20}|mehr (?:zum thema|aus|von|dazu)\b.*|auch interessant"
-    r"|meistgelesen\w*|verwandte artikel|(?:weitere|ähnliche|aktuelle) (?:artikel|themen|news|meldungen"
+    r"|lest auch|lesen sie (?:auch|mehr).{0,20}|mehr (?:zum thema|aus|von|dazu)\b.*"
+    r"|auch interessant"
+    r"|meistgelesen\w*|verwandte artikel|(?:weitere|ähnliche|aktuelle) (?:artikel|themen|news"
+    r"|meldungen"
     r"|nachrichten)|empfehlungen|das könnte (?:sie|dich) auch interessieren|zum thema"
     r"|(?:à )?lire (?:aussi|également)\b.*|sur le même (?:sujet|thème)|(?:les )?plus (?:lus|de)\b.*"
     r"|articles (?:liés|similaires|recommandés)|dans la même rubrique|voir aussi"
-    r"|(?:lea|lee|leer|ver|vea|mira) (?:también|además)\b.*|noticias? relacionadas?|lo más (?:leído|visto)\b.*"
+    r"|(?:lea|lee|leer|ver|vea|mira) (?:también|además)\b.*|noticias? relacionadas?"
+    r"|lo más (?:leído|visto)\b.*"
     r"|te puede interesar|últimas noticias|más (?:noticias|temas|información|sobre|en)\b.*"
-    r"|(?:leia|veja|confira|saiba) (?:também|mais)\b.*|notícias relacionadas|mais (?:lidas|notícias|sobre)\b.*"
+    r"|(?:leia|veja|confira|saiba) (?:também|mais)\b.*|notícias relacionadas|mais (?:lidas"
+    r"|notícias|sobre)\b.*"
     r"|relacionad[ao]s|leggi anche|(?:potrebbe|ti potrebbe) interessar\w*.*|articoli correlati"
-    r"|lees ook|meer (?:over|nieuws|van)\b.*|gerelateerd\w*|meest gelezen|les også|läs (?:också|även|mer)\b.*"
-    r"|læs også|mer om\b.*|flere (?:saker|nyheter)|lue myös|lisää aiheesta|czytaj (?:też|także|również)\b.*"
-    r"|zobacz (?:też|także|również)\b.*|czytejte (?:také|též)|související(?: články)?|přečtěte si také"
+    r"|lees ook|meer (?:over|nieuws|van)\b.*|gerelateerd\w*|meest gelezen|les også|läs (?:också"
+    r"|även|mer)\b.*"
+    r"|læs også|mer om\b.*|flere (?:saker|nyheter)|lue myös|lisää aiheesta|czytaj (?:też|także"
+    r"|również)\b.*"
+    r"|zobacz (?:też|także|również)\b.*|czytejte (?:také|též)|související(?: články)?"
+    r"|přečtěte si také"
     r"|kapcsolódó\b.*|olvasta már\??|citește și|(?:știri|articole) similare|прочетете (?:още|и)\b.*"
-    r"|читайте (?:также|також|ещё|далі)\b.*|(?:материалы |новости )?по теме|(?:последние|главные) новости"
+    r"|читайте (?:также|також|ещё|далі)\b.*|(?:материалы |новости )?по теме|(?:последние"
+    r"|главные) новости"
     r"|похожие (?:статьи|новости)|популярное|самое читаемое|διαβάστε (?:επίσης|ακόμα)|σχετικά\b.*"
     r"|ilgili (?:haberler|konular)|(?:son dakika|çok okunanlar|bunlar da ilginizi çekebilir)"
-    r"|baca juga|berita terkait|artikel terkait|terpopuler|berita (?:terkini|lainnya)|xem thêm|tin liên quan"
-    r"|đọc thêm|関連(?:記事|ニュース|リンク)|おすすめ(?:記事)?|人気記事|ランキング|相关(?:新闻|阅读|文章|链接)"
-    r"|相關(?:新聞|文章|報導)|延伸閱讀|推荐阅读|热门\S{0,6}|관련\s?(?:기사|뉴스)|인기\s?기사|많이 본 뉴스"
+    r"|baca juga|berita terkait|artikel terkait|terpopuler|berita (?:terkini|lainnya)|xem thêm"
+    r"|tin liên quan"
+    r"|đọc thêm|関連(?:記事|ニュース|リンク)|おすすめ(?:記事)?|人気記事|ランキング"
+    r"|相关(?:新闻|阅读|文章|链接)"
+    r"|相關(?:新聞|文章|報導)|延伸閱讀|推荐阅读|热门\S{0,6}"
+    r"|관련\s?(?:기사|뉴스)|인기\s?기사|많이 본 뉴스"
     r"|اقرأ (?:أيضا|أيضاً|المزيد)|مواضيع ذات صلة|(?:أخبار|مقالات) ذات صلة|الأكثر قراءة|מומלצים"
-    r"|بیشتر بخوانید|اخبار مرتبط|यह भी पढ़ें|ये भी पढ़ें|संबंधित खबरें|আরও পড়ুন|soma zaidi|soma pia"
+    r"|بیشتر بخوانید|اخبار مرتبط|यह भी पढ़ें|ये भी पढ़ें|संबंधित खबरें|আরও পড়ুন|soma zaidi"
+    r"|soma pia"
 )
 _LINK_HEADING = re.compile(rf"^\W{{0,3}}(?:{_LINK_HEADING_WORDS})[:.…›»>]?$", re.IGNORECASE)
 _LINK_LINE = re.compile(
-    r"^\W{0,3}(?:also read|read (?:also|more|next|here)|related(?: (?:article|story|stories))?|see also"
+    r"^\W{0,3}(?:also read|read (?:also|more|next|here)|related(?: (?:article|story|stories))?"
+    r"|see also"
     r"|watch|lesen sie auch|lest auch|mehr dazu|lire aussi|à lire aussi|lea también|lee también"
     r"|leia também|leia mais|veja também|leggi anche|lees ook|les også|läs också|läs mer|læs også"
     r"|lue myös|czytaj (?:też|także|również)|zobacz (?:też|także)|čtěte také|читайте также"
-    r"|читайте також|ilgili haber|baca juga|xem thêm|اقرأ أيضا|اقرأ أيضاً|यह भी पढ़ें|আরও পড়ুন|関連記事)"
+    r"|читайте також|ilgili haber|baca juga|xem thêm|اقرأ أيضا|اقرأ أيضاً|यह भी पढ़ें|আরও পড়ুন"
+    r"|関連記事)"
     r"\s*[:：|–—›»-]\s*\S",
     re.IGNORECASE,
 )
@@ -236,15 +257,18 @@ _MAX_LINK_HEADING_WORDS = 8
 
 _NOTICE = re.compile(
     r"©|\(c\) ?(?:19|20)\d\d|\bcopyright\b(?! (?:law|infring|claim|case|holder|act\b|protect|suit))"
-    r"|all rights? reserved|alle rechte vorbehalten|tous droits réservés|(?:todos los|reservados todos"
+    r"|all rights? reserved|alle rechte vorbehalten|tous droits réservés|(?:todos los"
+    r"|reservados todos"
     r" los) derechos(?: reservados)?|todos os direitos reservados|tutti i diritti riservati"
     r"|diritti riservati|alle rechten voorbehouden|все права защищены|всі права захищені"
-    r"|wszelkie prawa zastrzeżone|všechna práva vyhrazena|minden jog fenntartva|tüm hakları saklıdır"
+    r"|wszelkie prawa zastrzeżone|všechna práva vyhrazena|minden jog fenntartva"
+    r"|tüm hakları saklıdır"
     r"|hak cipta|جميع الحقوق محفوظة|版权所有|版權所有|無断転載|무단\s?전재|सर्वाधिकार सुरक्षित"
     r"|may not be (?:reproduced|published|broadcast|copied|republished|redistributed)"
     r"|without (?:the )?(?:prior )?(?:express )?(?:written )?(?:consent|permission)\b"
     r"|(?:we|this (?:web)?site|site|our partners) uses? (?:\w+ )?cookies|cookie (?:policy|settings"
-    r"|preferences)|accept (?:all )?cookies|(?:verwendet|nutzen|verwenden) cookies|cookies? (?:zu|para"
+    r"|preferences)|accept (?:all )?cookies|(?:verwendet|nutzen|verwenden) cookies"
+    r"|cookies? (?:zu|para"
     r"|pour|et|und) |utilis\w+ (?:des|les) cookies|usamos cookies|utiliza\w* cookies"
     r"|utilizz\w+ (?:i )?cookie|privacy (?:policy|notice|statement)|terms (?:of (?:use|service)"
     r"|(?:&|and) conditions)|datenschutz(?:erklärung|hinweise)|politique de confidentialité"
@@ -264,14 +288,17 @@ _MAX_NOTICE_CHARS = 1_500
 
 _END_CREDIT = re.compile(r"[(（\[]([^()（）\[\]]{2,80})[)）\]]\.?$")
 _CREDIT_WORDS = re.compile(
-    r"\b(?:photos?|foto|fotos|images?|picture|file|handout|courtesy|getty|shutterstock|alamy|wikimedia"
+    r"\b(?:photos?|foto|fotos|images?|picture|file|handout|courtesy|getty|shutterstock|alamy"
+    r"|wikimedia"
     r"|via|archiv|archivbild|illustration|credit|reuters|afp|ap|epa|dpa)\b|фото|صورة|写真|图",
     re.IGNORECASE,
 )
 _PHOTO_TAIL = re.compile(
-    r"(?:(?:[.!?)”\"]|\s[-–—|/]|\|)\s*(?:photo(?:graph)?s?|fotos?|images?|picture|credits?|bild|фото"
+    r"(?:(?:[.!?)”\"]|\s[-–—|/]|\|)\s*(?:photo(?:graph)?s?|fotos?|images?|picture|credits?|bild"
+    r"|фото"
     r"|crédit(?:o|s)?|imagem|imagen|source|quelle|fuente)\s*(?:by|credit|:|©|/|\|)\s*.{2,60}"
-    r"|(?:/\s?|\bvia\s)?(?:getty images|shutterstock|istock|alamy|wikimedia commons|picture alliance"
+    r"|(?:/\s?|\bvia\s)?(?:getty images|shutterstock|istock|alamy|wikimedia commons"
+    r"|picture alliance"
     r"|imago images|unsplash)\S{0,20})\.?$",
     re.IGNORECASE,
 )
@@ -291,6 +318,9 @@ def _fold(text: str) -> str:
     return " ".join(text.casefold().split())
 
 
+_MAX_COPIES = 2
+
+
 def _lines(text: str) -> list[_Line]:
     """The lines of a text that are not empty, with kinds, copies and blocks."""
     lines: list[_Line] = []
@@ -306,12 +336,17 @@ def _lines(text: str) -> list[_Line]:
         lines.append(_Line(stripped, folded, words, len(lines), blanks, group))
         blanks = 0
     copies = Counter(line.folded for line in lines)
+    pairs = Counter((one.folded, two.folded) for one, two in pairwise(lines))
     doubled = _doubled(lines)
     shorts: Counter[int] = Counter()
     for line in lines:
         line.copies = copies[line.folded]
         line.kind = Kind.CAPTION if line.folded in doubled else _kind(line)
         line.weak = line.kind is Kind.PROSE and _is_weak(line)
+        if line.copies > _MAX_COPIES:
+            near = lines[max(0, line.line - 1) : line.line + 2]
+            company = max(pairs[one.folded, two.folded] for one, two in pairwise(near))
+            line.loose = company < line.copies
         shorts[line.group] += line.kind is not Kind.PROSE
     for line in lines:
         line.shorts_in_group = shorts[line.group]
@@ -321,7 +356,7 @@ def _lines(text: str) -> list[_Line]:
 def _doubled(lines: Sequence[_Line]) -> set[str]:
     """Texts printed twice in a row, as captions are: once for the eye, once for the reader."""
     found: set[str] = set()
-    for one, two in zip(lines, lines[1:], strict=False):
+    for one, two in pairwise(lines):
         if one.folded == two.folded and 3 <= one.words <= _MAX_CAPTION_WORDS:
             closed = one.words >= _MIN_PROSE_WORDS and (
                 _SENTENCE_END.search(one.text) or one.text[-1] in ")）]"
@@ -332,25 +367,25 @@ def _doubled(lines: Sequence[_Line]) -> set[str]:
 
 
 def _kind(line: _Line) -> Kind:
+    """The first kind whose test a line passes."""
+    return next((kind for kind, test in _TESTS if test(line)), Kind.SHORT)
+
+
+def _is_crumb(line: _Line) -> bool:
     text = line.text
-    if line.words <= 12:
-        if not _LETTERS.search(text) or len(text) <= 2:
-            return Kind.CRUMB
-        if _CRUMB.match(text):
-            return Kind.CRUMB
-        if is_desk_signature(text):
-            return Kind.DESK
-    if line.words <= _MAX_LINK_HEADING_WORDS and _LINK_HEADING.match(text):
-        return Kind.LINK_HEADING
-    if len(text) <= _MAX_NOTICE_CHARS and _NOTICE.search(text):
-        return Kind.NOTICE
-    if line.words <= 40 and _LINK_LINE.match(text):
-        return Kind.CRUMB
-    if is_photo_credit(text) and line.words <= 25:
-        return Kind.CREDIT
-    if line.words <= _MAX_CAPTION_WORDS and _is_caption(text):
-        return Kind.CAPTION
-    return Kind.PROSE if _is_prose(line) else Kind.SHORT
+    if line.words <= 12 and (
+        len(text) <= 2 or not _LETTERS.search(text) or _CRUMB.match(text) is not None
+    ):
+        return True
+    return line.words <= 40 and _LINK_LINE.match(text) is not None
+
+
+def _is_notice(line: _Line) -> bool:
+    return len(line.text) <= _MAX_NOTICE_CHARS and _NOTICE.search(line.text) is not None
+
+
+def _is_link_heading(line: _Line) -> bool:
+    return line.words <= _MAX_LINK_HEADING_WORDS and _LINK_HEADING.match(line.text) is not None
 
 
 def _is_caption(text: str) -> bool:
@@ -370,6 +405,17 @@ def _is_prose(line: _Line) -> bool:
     if line.words >= 12 and (_CLOSING_QUOTE.search(line.text) or _INNER_END.search(line.text)):
         return True
     return line.words >= 3 and line.text[-1] in ".。।۔" and line.text[0] in '“"«„—–-'
+
+
+_TESTS: tuple[tuple[Kind, Callable[[_Line], bool]], ...] = (
+    (Kind.CRUMB, _is_crumb),
+    (Kind.DESK, lambda line: line.words == 1 and is_desk_signature(line.text)),
+    (Kind.LINK_HEADING, _is_link_heading),
+    (Kind.NOTICE, _is_notice),
+    (Kind.CREDIT, lambda line: line.words <= 25 and is_photo_credit(line.text)),
+    (Kind.CAPTION, lambda line: line.words <= _MAX_CAPTION_WORDS and _is_caption(line.text)),
+    (Kind.PROSE, _is_prose),
+)
 
 
 def _is_weak(line: _Line) -> bool:
@@ -409,7 +455,7 @@ def _scores(lines: Sequence[_Line]) -> list[int]:
     for index, line in enumerate(lines):
         if line.kind is not Kind.PROSE:
             scores.append(_SCORES[line.kind])
-        elif line.copies > 2:
+        elif line.loose:
             scores.append(0)
         elif line.weak:
             scores.append(_WEAK_SCORE)
@@ -520,27 +566,30 @@ def _stories(lines: Sequence[_Line], heads: set[int]) -> list[_Story]:
     """
     stories: list[_Story] = []
     previous_end = 0
+    head_places = sorted(heads)
+    notices = [line.line for line in lines if line.kind is Kind.NOTICE]
+    breaks = [line.line for line in lines if line.blanks >= _BREAK_BLANKS]
     for stretch in _stretches(lines, heads):
-        gap = range(previous_end, stretch.start)
         terms = _terms(lines, stretch)
         if not stories:
             stories.append(_Story(0, [stretch], terms))
             previous_end = stretch.end
             continue
+        gap = stretch.start - previous_end
         kin = _likeness(stories[-1].terms, terms)
-        head = next((i for i in range(previous_end, stretch.start + 1) if i in heads), None)
-        notice = any(lines[i].kind is Kind.NOTICE for i in gap)
-        broken = any(lines[i].blanks >= _BREAK_BLANKS for i in (*gap, stretch.start))
+        head = _first_between(head_places, previous_end, stretch.start + 1)
+        notice = _first_between(notices, previous_end, stretch.start) is not None
+        broken = _first_between(breaks, previous_end, stretch.start + 1) is not None
         full = (
             stretch.words >= MIN_SECOND_BODY_WORDS and stretch.paragraphs >= MIN_SECOND_PARAGRAPHS
         )
-        wide = notice or broken or len(gap) > _MAX_PAUSE_LINES
+        wide = notice or broken or gap > _MAX_PAUSE_LINES
         far = kin < (_MAX_KIN_ACROSS_BREAK if broken else _MAX_KIN)
         if full and (head is not None or (wide and far)):
             first = previous_end if head is None else head
             stories.append(_Story(first, [stretch], terms, parted=head is not None or broken))
         elif kin >= _MAX_KIN or (
-            len(gap) <= _MAX_PAUSE_LINES and not notice and kin >= _MIN_KIN_TO_GO_ON
+            gap <= _MAX_PAUSE_LINES and not notice and kin >= _MIN_KIN_TO_GO_ON
         ):
             stories[-1].add(stretch, terms)
         elif stretch.words > stories[-1].words:
@@ -587,6 +636,12 @@ def _likeness(one: Counter[str], two: Counter[str]) -> float:
     shared = sum(count * right[term] for term, count in left.items() if term in right)
     norms = sum(n * n for n in left.values()) * sum(n * n for n in right.values())
     return float(shared / norms**0.5) if norms else 0.0
+
+
+def _first_between(places: Sequence[int], start: int, end: int) -> int | None:
+    """The first of some sorted places in ``range(start, end)``, or None."""
+    at = bisect_left(places, start)
+    return places[at] if at < len(places) and places[at] < end else None
 
 
 _MIN_SHARE = 0.25
@@ -718,9 +773,13 @@ def _body(
                 in_links, pending = True, []
             elif line.kind is Kind.CAPTION:
                 matter.captions.append(line.text)
-            elif line.kind is Kind.SHORT and not in_links:
-                if line.copies <= 2 and line.folded not in seen:
-                    pending.append(line)
+            elif (
+                line.kind is Kind.SHORT
+                and not in_links
+                and not line.loose
+                and line.folded not in seen
+            ):
+                pending.append(line)
     _trim_tail(kept)
     total = sum(line.words for line in kept)
     prose = sum(line.words for line in kept if line.kind is Kind.PROSE)
@@ -904,9 +963,18 @@ def segment_dump(page: Page, text: str, encoding: str, repaired: bool) -> list[A
     articles: list[Article | Failure] = []
     for number, story in enumerate(stories):
         limit = stories[number + 1].first if number + 1 < len(stories) else len(lines)
-        article = _article(page, lines, story, limit, len(articles) + 1, encoding, repaired)
-        if article is not None:
-            articles.append(article)
+        matter = _Matter()
+        paragraphs, quality = _read_story(lines, story, limit, matter)
+        if not paragraphs:
+            continue
+        extraction = Extraction(
+            method="text-dump",
+            versions=f"newsbeam=={version('newsbeam')}",
+            quality=round(quality, 4),
+            encoding=encoding,
+            repaired=repaired,
+        )
+        articles.append(_article(page, len(articles) + 1, matter, paragraphs, extraction))
     if articles:
         return articles
     words = sum(line.words for line in lines if line.kind is Kind.PROSE)
@@ -917,28 +985,29 @@ def segment_dump(page: Page, text: str, encoding: str, repaired: bool) -> list[A
     return [_rejected(page, text, "no-article", message)]
 
 
-def _article(
-    page: Page,
-    lines: Sequence[_Line],
-    story: _Story,
-    limit: int,
-    number: int,
-    encoding: str,
-    repaired: bool,
-) -> Article | None:
-    matter = _Matter()
+def _read_story(
+    lines: Sequence[_Line], story: _Story, limit: int, matter: _Matter
+) -> tuple[list[str], float]:
+    """Read a story into ``matter``; its paragraphs, none where they are too few, and quality.
+
+    ``limit`` is the line at which the next story begins.
+    """
     start = _read_above(lines, story, matter)
     _read_masthead(lines, story, matter)
     paragraphs, quality = _body(lines, story, start, matter)
-    if not paragraphs:
-        return None
-    if dateline := parse_dateline(paragraphs[0]):
+    if paragraphs and (dateline := parse_dateline(paragraphs[0])):
         _take_dateline(dateline, matter)
         paragraphs[0] = paragraphs[0][dateline.end :].strip()
     paragraphs = [paragraph for paragraph in paragraphs if paragraph]
     if sum(map(_word_count, paragraphs)) < MIN_BODY_WORDS:
-        return None
+        return [], 0.0
     _read_below(lines, story.stretches[-1].end, limit, matter)
+    return paragraphs, quality
+
+
+def _article(
+    page: Page, number: int, matter: _Matter, paragraphs: Sequence[str], extraction: Extraction
+) -> Article:
     published, hints = date_article(
         matter.date_lines, matter.days, matter.captions, paragraphs, page.observed_at
     )
@@ -950,13 +1019,7 @@ def _article(
         source_uri=page.source_uri,
         body="\n\n".join(paragraphs),
         observed_at=page.observed_at,
-        extraction=Extraction(
-            method="text-dump",
-            versions=f"newsbeam=={version('newsbeam')}",
-            quality=round(quality, 4),
-            encoding=encoding,
-            repaired=repaired,
-        ),
+        extraction=extraction,
         title=matter.title,
         url=page.url,
         site=matter.site,

@@ -1,0 +1,92 @@
+"""Write the parts of the documentation that the code knows: ``make docs``.
+
+Each part stands between ``<!-- NAME -->`` and ``<!-- /NAME -->`` in a Markdown file. The tests hold
+that the files are as this script would write them.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+
+from schemas.arrow import ARTICLES, DUPLICATES, FAILURES
+from schemas.records import REASONS
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def type_name(kind: pa.DataType) -> str:
+    """An Arrow type as a reader of the table would write it."""
+    if pa.types.is_struct(kind):
+        return "{" + ", ".join(f"{field.name} {type_name(field.type)}" for field in kind) + "}"
+    if pa.types.is_list(kind):
+        return f"{type_name(kind.value_type)}[]"
+    if pa.types.is_timestamp(kind):
+        return f"timestamp({kind.unit}, {kind.tz})"
+    return {"bool": "boolean", "float": "float32"}.get(str(kind), str(kind))
+
+
+def column_table(schema: pa.Schema) -> str:
+    """A Markdown table of a schema's columns."""
+    lines = ["| column | type | null | meaning |", "|---|---|---|---|"]
+    for field in schema:
+        meaning = field.metadata[b"description"].decode()
+        null = "yes" if field.nullable else "no"
+        lines.append(f"| `{field.name}` | {type_name(field.type)} | {null} | {meaning} |")
+    return "\n".join(lines)
+
+
+def reason_table() -> str:
+    """A Markdown table of the reasons for rejections and failures."""
+    lines = ["| reason | meaning |", "|---|---|"]
+    return "\n".join([*lines, *(f"| `{slug}` | {text} |" for slug, text in REASONS.items())])
+
+
+def help_text() -> str:
+    """The help of ``newsbeam ingest`` as a code block."""
+    from pipelines.cli import make_parser
+
+    os.environ["COLUMNS"] = "92"
+    parser = make_parser()
+    commands = next(action for action in parser._actions if action.dest == "command")
+    text = commands.choices["ingest"].format_help()
+    return f"```text\n{text.rstrip()}\n```"
+
+
+def parts() -> dict[str, str]:
+    """The generated parts by name."""
+    return {
+        "articles": column_table(ARTICLES),
+        "duplicates": column_table(DUPLICATES),
+        "failures": column_table(FAILURES),
+        "reasons": reason_table(),
+        "help": help_text(),
+    }
+
+
+def with_parts(text: str) -> str:
+    """A document with its generated parts as they should be."""
+    for name, part in parts().items():
+        pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
+        text = pattern.sub(lambda match, part=part: f"{match[1]}{part}\n{match[2]}", text)
+    return text
+
+
+def documents() -> list[Path]:
+    """The Markdown files that may hold generated parts."""
+    return [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def main() -> int:
+    """Rewrite the documents."""
+    for path in documents():
+        path.write_text(with_parts(path.read_text(encoding="utf-8")), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
