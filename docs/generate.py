@@ -10,6 +10,7 @@ import os
 import re
 import sys
 from pathlib import Path
+from unittest.mock import patch
 
 import pyarrow as pa
 
@@ -50,10 +51,10 @@ def help_text() -> str:
     """The help of ``newsbeam ingest`` as a code block."""
     from pipelines.cli import make_parser  # noqa: PLC0415 - importing it takes a second
 
-    os.environ["COLUMNS"] = "92"
     parser = make_parser()
     commands = next(action for action in parser._actions if action.dest == "command")
-    text = commands.choices["ingest"].format_help()
+    with patch.dict(os.environ, COLUMNS="92"):  # argparse measures the terminal
+        text = commands.choices["ingest"].format_help()
     return f"```text\n{text.rstrip()}\n```"
 
 

@@ -53,8 +53,8 @@ def make_parser() -> argparse.ArgumentParser:
         "ingest",
         help="turn files into a dataset, or add them to one",
         description=(
-            "Read text dumps (.txt), saved pages (.html, .htm), saved feeds (RSS, Atom) and "
-            "archives (.warc), each also gzipped; find their articles, recognise copies, add "
+            "Read text dumps (.txt), saved pages (.html, .htm), saved feeds (RSS, Atom) and\n"
+            "archives (.warc), each also gzipped; find their articles, recognise copies, add\n"
             "language, entities and topics, and write Parquet by date and topic."
         ),
         epilog=EXIT_CODES + "\nUnknown options go to Beam (write them as --name=value).",
@@ -191,6 +191,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         return FAILED
     if arguments.strict and report.count("failed"):
-        errors.print(f"newsbeam: {report.count('failed')} inputs failed (--strict)", markup=False)
+        errors.print(
+            f"newsbeam: inputs that failed: {report.count('failed')} (--strict)", markup=False
+        )
         return FAILED
     return DONE

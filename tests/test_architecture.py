@@ -151,10 +151,16 @@ def test_no_module_is_named_for_holding_things() -> None:
     assert named & vague == set()
 
 
-def test_the_table_of_contents_names_every_module() -> None:
+def test_the_table_of_contents_lists_every_module_once() -> None:
+    """Each with its name first on a line; what a stage's line names beside it, it defines."""
     contents = ast.get_docstring(tree_of(ROOT / "transforms" / "__init__.py")) or ""
-    names = {path.stem for path in modules("transforms")} - {"__init__"}
-    assert names - set(re.findall(r"\w+", contents)) == set()
+    lines = re.findall(r"^\s+``(\w+)``(.*)$", contents, flags=re.MULTILINE)
+    listed = [module for module, _ in lines]
+    assert sorted(listed) == sorted({path.stem for path in modules("transforms")} - {"__init__"})
+    for module, line in lines:
+        path = ROOT / "transforms" / f"{module}.py"
+        defined = {transform.name for transform in classes_of(path, "PTransform")}
+        assert set(re.findall(r"``(\w+)``", line)) <= defined, module
 
 
 # ── what a stage looks like ─────────────────────────────────────────────────────────────────────

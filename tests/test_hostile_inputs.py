@@ -147,7 +147,7 @@ def test_strict_turns_a_failed_input_into_exit_code_1(
 ) -> None:
     code, summary, errors = ingest(GOOD, tmp_path / "missing.txt", "--strict")
     assert code == 1
-    assert "1 inputs failed" in errors
+    assert "inputs that failed: 1" in errors
     assert summary["new_rows"]["articles"] == 1
 
 

@@ -469,12 +469,12 @@ def _scores(lines: Sequence[_Line]) -> list[int]:
     return scores
 
 
-def _stretches(lines: Sequence[_Line], heads: set[int]) -> list[_Stretch]:
-    """Runs of lines whose score adds up; a head always begins a new one."""
+def _stretches(lines: Sequence[_Line], cuts: set[int]) -> list[_Stretch]:
+    """Runs of lines whose score adds up; a new one begins at each of the cuts."""
     found: list[_Stretch] = []
     start = end = total = peak = 0
     for index, score in enumerate(_scores(lines)):
-        if total > 0 and (index in heads or peak - total > _MAX_DROP):
+        if total > 0 and (index in cuts or peak - total > _MAX_DROP):
             found.append(_measured(lines, start, end))
             total = 0
         if total == 0:
@@ -546,8 +546,14 @@ def _is_headline_shape(line: _Line) -> bool:
 _MAX_PAUSE_LINES = 25
 """A story goes on after so many lines of other matter at most."""
 
+_MAX_TIGHT_LINES = 2
+"""With so few lines between, the story goes on in whatever words."""
+
 _BREAK_BLANKS = 3
-"""So many empty lines in a row part two pages."""
+"""So many empty lines in a row may part two pages, …"""
+
+_MAX_BREAK_SHARE = 0.05
+"""… where no larger share of the lines stand behind so many."""
 
 _MAX_KIN = 0.2
 """Two stretches whose terms are less alike than this may be two stories."""
@@ -568,8 +574,8 @@ def _stories(lines: Sequence[_Line], heads: set[int]) -> list[_Story]:
     previous_end = 0
     head_places = sorted(heads)
     notices = [line.line for line in lines if line.kind is Kind.NOTICE]
-    breaks = [line.line for line in lines if line.blanks >= _BREAK_BLANKS]
-    for stretch in _stretches(lines, heads):
+    breaks = _breaks(lines)
+    for stretch in _stretches(lines, heads.union(breaks)):
         terms = _terms(lines, stretch)
         if not stories:
             stories.append(_Story(0, [stretch], terms))
@@ -588,8 +594,10 @@ def _stories(lines: Sequence[_Line], heads: set[int]) -> list[_Story]:
         if full and (head is not None or (wide and far)):
             first = previous_end if head is None else head
             stories.append(_Story(first, [stretch], terms, parted=head is not None or broken))
-        elif kin >= _MAX_KIN or (
-            gap <= _MAX_PAUSE_LINES and not notice and kin >= _MIN_KIN_TO_GO_ON
+        elif (
+            kin >= _MAX_KIN
+            or (gap <= _MAX_TIGHT_LINES and not notice)
+            or (gap <= _MAX_PAUSE_LINES and not notice and kin >= _MIN_KIN_TO_GO_ON)
         ):
             stories[-1].add(stretch, terms)
         elif stretch.words > stories[-1].words:
@@ -636,6 +644,17 @@ def _likeness(one: Counter[str], two: Counter[str]) -> float:
     shared = sum(count * right[term] for term, count in left.items() if term in right)
     norms = sum(n * n for n in left.values()) * sum(n * n for n in right.values())
     return float(shared / norms**0.5) if norms else 0.0
+
+
+def _breaks(lines: Sequence[_Line]) -> list[int]:
+    """The lines that stand behind an unusual number of empty ones."""
+    counts = Counter(line.blanks for line in lines)
+    least = _BREAK_BLANKS
+    while sum(n for blanks, n in counts.items() if blanks >= least) > max(
+        2, _MAX_BREAK_SHARE * len(lines)
+    ):
+        least = min(blanks for blanks in counts if blanks >= least) + 1
+    return [line.line for line in lines if line.blanks >= least and line.line > 0]
 
 
 def _first_between(places: Sequence[int], start: int, end: int) -> int | None:
