@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -41,7 +42,8 @@ from transforms.writing import (
     write_partition,
 )
 
-RUN_ID = "20260630T120000-test"
+RUN_ID = "20260630T120000Z-0a1b2c"
+KILLED_RUN_ID = "20260701T120000Z-3d4e5f"
 OBSERVED_AT = Timestamp.from_rfc3339("2026-06-30T12:00:00Z")
 
 DATES: tuple[datetime.date | None, ...] = (
@@ -276,16 +278,19 @@ def write_dataset(root: Path) -> WrittenDataset:
     for failure in failures:
         identified = (failure_id(failure), failure)
         folders[failure_partition(identified)].append(stage_failure(identified, RUN_ID))
-    for folder, rows in folders.items():
-        write_rows(folder, rows, root)
-
-    runs = root / "_newsbeam" / "runs"
-    runs.mkdir(parents=True)
-    (runs / f"{RUN_ID}.json").write_text("{}", encoding="utf-8")
+    files = [write_rows(folder, rows, root) for folder, rows in folders.items()]
+    _write_manifest(root, f"{RUN_ID}.json", [str(file.relative_to(root)) for file in files])
     _leave_staged(root, articles[0])
     return WrittenDataset(root, tuple(articles), tuple(duplicates), tuple(failures))
 
 
+def _write_manifest(root: Path, name: str, files: list[str]) -> None:
+    manifest = root / "_newsbeam" / "runs" / name
+    manifest.parent.mkdir(parents=True, exist_ok=True)
+    manifest.write_text(json.dumps({"files": sorted(files)}), encoding="utf-8")
+
+
 def _leave_staged(root: Path, article: EnrichedArticle) -> None:
-    staging = root / "_newsbeam" / "staging" / "killed-run"
-    write_rows(article_partition(article), [stage_article(article, "killed-run")], staging)
+    staging = root / "_newsbeam" / "staging" / KILLED_RUN_ID
+    file = write_rows(article_partition(article), [stage_article(article, KILLED_RUN_ID)], staging)
+    _write_manifest(root, f"{KILLED_RUN_ID}.pending.json", [str(file.relative_to(staging))])

@@ -119,7 +119,19 @@ def test_a_teaser_does_not_join_two_stories_that_both_contain_it(make_fingerprin
     assert settled["c"][0] == "abridged"
 
 
-def test_a_changed_text_at_the_same_address_is_a_revision(make_fingerprint) -> None:
+def test_a_text_seen_at_one_time_in_two_places_of_the_same_address_is_a_copy(
+    make_fingerprint,
+) -> None:
+    changed = story(1)
+    changed[50] = "cut"
+    url = "https://example.org/story"
+    page = make_fingerprint(story(1), "page.html", canonical_url=url)
+    item = make_fingerprint(changed, "feed.xml#1", canonical_url=url)
+    settled = by_origin(settle_component([page, item], 0.5))
+    assert sorted(kind for kind, _ in settled.values()) == ["canonical", "near"]
+
+
+def test_a_changed_text_seen_later_at_the_same_address_is_a_revision(make_fingerprint) -> None:
     changed = story(1)
     changed[50] = "corrected"
     url = "https://example.org/story"

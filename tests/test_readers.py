@@ -219,6 +219,14 @@ pl.scan_parquet("news/articles", hive_schema={"date": pl.Date, "topic": pl.Strin
 """Every article of a dataset whose schema has grown. DuckDB and Spark look into every file for its
 columns; the others take those of the first file, and fill in or leave out what others differ by."""
 
+FINISHED_RUNS = """\
+SET VARIABLE files = (
+  SELECT list('news/' || file)
+  FROM (SELECT unnest(files) AS file FROM read_json('news/_newsbeam/runs/*[0-9a-f].json'))
+  WHERE file LIKE 'articles/%');
+FROM read_parquet(getvariable('files'), hive_types = {'date': DATE});"""
+"""DuckDB: the articles of finished runs alone, whatever a run is publishing at this moment."""
+
 Row = dict[str, Any]
 Ask = Callable[[str], list[Row]]
 RunLine = Callable[[str], Any]
@@ -448,6 +456,22 @@ def test_what_a_run_has_staged_is_not_read(news: WrittenDataset, ask: Ask) -> No
     staged = list((news.root / "_newsbeam").rglob("articles/**/*.parquet"))
     assert staged, "the sample holds nothing staged"
     assert {row["run_id"] for row in ask("every article")} == {RUN_ID}
+
+
+def test_the_files_of_finished_runs_can_be_read_alone(
+    written: WrittenDataset, workplace: Path
+) -> None:
+    """A file that a killed run had already renamed into place is left out."""
+    news = shutil.copytree(written.root, workplace / "news")
+    (staging,) = (news / "_newsbeam" / "staging").iterdir()
+    (staged,) = staging.rglob("*.parquet")
+    published = news / staged.relative_to(staging).with_name("0123456789abcdef.parquet")
+    staged.replace(published)
+    with duckdb.connect() as connection:
+        rows = rows_of(connection.sql(FINISHED_RUNS))
+        everything = rows_of(connection.sql("FROM 'news/articles/**/*.parquet'"))
+    assert ids(rows) == written.ids(lambda *_: True)
+    assert len(everything) == len(rows) + 1
 
 
 @pytest.mark.parametrize("question", IN_PARTITIONS)

@@ -203,7 +203,13 @@ def settle_component(members: Iterable[Fingerprint], threshold: float) -> list[A
             if not kind:
                 rest.append(member)
             elif not member.known:
-                if member.article_id == canonical.article_id and kind != "exact":
+                # One work seen again later with some words changed. Seen twice at one time, in a
+                # feed and as a page, it is a copy.
+                if (
+                    kind == "near"
+                    and member.article_id == canonical.article_id
+                    and member.observed_at != canonical.observed_at
+                ):
                     kind = "revision"
                 copies.append(
                     Assignment(
