@@ -101,8 +101,8 @@ def report(name: str, rows: list[tuple[dict[str, Any], str]], worst: int) -> Non
         f" title exact {titles / len(rows):.3f}, dates {dict(dated)}, split {split}, none {none},"
         f" {seconds:.1f} s"
     )
-    for value, score, count, page in sorted(ranked)[:worst]:
-        print(f"    {value:.3f} P {score[0]:.2f} R {score[1]:.2f} n={count} {page}")
+    for rank, score, count, page in sorted(ranked)[:worst]:
+        print(f"    {rank:.3f} P {score[0]:.2f} R {score[1]:.2f} n={count} {page}")
 
 
 def report_joined(name: str, rows: list[tuple[dict[str, Any], str]], count: int) -> None:

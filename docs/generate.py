@@ -14,6 +14,7 @@ from unittest.mock import patch
 
 import pyarrow as pa
 
+from docs.queries import FINISHED_RUNS, OPENING, READING
 from schemas.arrow import ARTICLES, DUPLICATES, FAILURES
 from schemas.records import REASONS
 
@@ -47,6 +48,23 @@ def reason_table() -> str:
     return "\n".join([*lines, *(f"| `{slug}` | {text} |" for slug, text in REASONS.items())])
 
 
+_LANGUAGES = {"duckdb": "sql", "polars": "python", "pandas": "python", "pyarrow": "python"}
+_SHOWN = ("a topic on a day", "the undated", "copies with what they copy")
+
+
+def reader_lines() -> str:
+    """What a user of each reader writes, as code blocks."""
+    blocks = []
+    for reader, opening in OPENING.items():
+        language = _LANGUAGES.get(reader, "python")
+        mark, end = ("--", ";") if language == "sql" else ("#", "")
+        lines = [f"{mark} {question}\n{READING[question][reader]}{end}" for question in _SHOWN]
+        name = {"duckdb": "DuckDB", "pyarrow": "PyArrow"}.get(reader, reader.capitalize())
+        code = "\n\n".join([opening, *lines])
+        blocks.append(f"{name.replace('Pandas', 'pandas')}:\n\n```{language}\n{code}\n```")
+    return "\n\n".join(blocks)
+
+
 def help_text() -> str:
     """The help of ``newsbeam ingest`` as a code block."""
     from pipelines.cli import make_parser  # noqa: PLC0415 - importing it takes a second
@@ -65,6 +83,8 @@ def parts() -> dict[str, str]:
         "duplicates": column_table(DUPLICATES),
         "failures": column_table(FAILURES),
         "reasons": reason_table(),
+        "readers": reader_lines(),
+        "finished": f"```sql\n{FINISHED_RUNS}\n```",
         "help": help_text(),
     }
 

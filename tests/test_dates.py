@@ -24,13 +24,13 @@ NOON = Timestamp.from_rfc3339("2026-11-20T12:00:00Z")
 
 def read(value: str) -> tuple[str, str] | None:
     found = parse_metadata_date(value, "meta", NOON)
-    return found and (found.at.to_rfc3339(), found.precision)
+    return (found.at.to_rfc3339(), found.precision) if found else None
 
 
 def line_date(line: str) -> tuple[str, str] | None:
     date_line = parse_date_line(line)
     published = date_article([date_line], [], [], [], NOON)[0] if date_line else None
-    return published and (published.at.to_rfc3339(), published.precision)
+    return (published.at.to_rfc3339(), published.precision) if published else None
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_any_text_is_a_date_or_none(value: str) -> None:
 
 
 @given(
-    st.datetimes(min_value=datetime(1970, 1, 1), max_value=datetime(2026, 11, 19)),  # noqa: DTZ001
+    st.datetimes(min_value=datetime(1970, 1, 1), max_value=datetime(2026, 11, 19)),
     st.integers(min_value=-12 * 60, max_value=14 * 60),
 )
 def test_an_offset_never_changes_the_instant(moment: datetime, offset_minutes: int) -> None:

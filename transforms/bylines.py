@@ -61,8 +61,7 @@ _PREFIX = re.compile(
 )
 _LABEL_ONLY = re.compile(
     r"\b(?:published|updated|posted|modified|last|publicado|actualizado|publié|mis à jour"
-    r"|veröffentlicht|aktualisiert|publisert|oppdatert|on|at|le|el|am|um|min(?:ute)?s?|read|uhr)\b"
-    r"[:.]?",
+    r"|veröffentlicht|aktualisiert|publisert|oppdatert|min(?:ute)?s?|read|uhr)\b[:.]?|(?:\s(?:on|at|le|el|am|um))+\s*$",
     re.IGNORECASE,
 )
 _ROLE = re.compile(

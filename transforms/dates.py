@@ -537,9 +537,14 @@ def parse_date_line(line: str) -> DateLine | None:
     return DateLine(published, updated, weekday, _tidy(rest))
 
 
+_MIN_WEEKDAY_CHARS = 5
+"""By itself a shorter word is as well a name ("Ann", "Lee", "Min") as an abbreviated weekday."""
+
+
 def _lone_weekday(words: list[str], updated: DateMention | None) -> int | None:
     """The first weekday named that does not merely belong to the date of the update."""
-    named = [min(days) for days in map(weekday_numbers, words) if len(days) == 1]
+    full = [word for word in words if len(word) >= _MIN_WEEKDAY_CHARS or not word.isascii()]
+    named = [min(days) for days in map(weekday_numbers, full) if len(days) == 1]
     if updated and updated.day:
         own = date(updated.year, updated.month, updated.day).weekday()
         if own in named:

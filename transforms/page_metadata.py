@@ -29,7 +29,7 @@ import html
 import itertools
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urljoin, urlsplit
@@ -40,7 +40,7 @@ from lxml.html import HtmlElement
 from trafilatura.metadata import extract_author
 
 from schemas.records import DateHint, Provenance, PublicationDate
-from transforms.bylines import parse_agency
+from transforms.bylines import parse_agency, parse_byline
 from transforms.dates import date_article, find_dates, parse_date_line, parse_metadata_date
 
 _MAX_JSON_LD_CHARS = 2_000_000
@@ -54,8 +54,8 @@ _MAX_HEADINGS = 10
 _MAX_COMPARED_CHARS = 200
 _MIN_COMPARED_CHARS = 8
 _MAX_SCANNED_LINES = 3_000
-_DATE_LINES_AFTER_HEADLINE = 8
-_DATE_LINES_BEFORE_HEADLINE = 3
+_LINES_BELOW_HEADLINE = 8
+_LINES_ABOVE_HEADLINE = 3
 _MAX_VALUE_CHARS = 2_000
 
 
@@ -74,6 +74,8 @@ class PageMetadata:
     """What a page says about its article, and where it says so."""
 
     title: str | None
+    headings: tuple[str, ...]
+    """What the page shows or names as its title: the document's title and first headings."""
     page_url: str | None
     canonical_url: str | None
     site: str | None
@@ -91,7 +93,11 @@ class PageMetadata:
 
 
 def read_metadata(
-    tree: HtmlElement, text: str, url: str | None, observed_at: Timestamp
+    tree: HtmlElement,
+    text: str,
+    url: str | None,
+    observed_at: Timestamp,
+    lines: Sequence[TextLine] | None = None,
 ) -> PageMetadata:
     """Read what a page states about its article.
 
@@ -100,11 +106,13 @@ def read_metadata(
         text: its markup, for what parsing drops.
         url: where the page was, if that is known.
         observed_at: when it was seen; no date is later.
+        lines: ``text_lines`` of the tree, where the caller has them.
     """
+    lines = list(text_lines(tree)) if lines is None else lines
     metas = _Metas(tree)
     nodes = json_ld_nodes(tree)
     saved_from = _SAVED_FROM.search(text[:5000])
-    page_url = _http_url(url) or (_http_url(saved_from.group(1)) if saved_from else None)
+    page_url = http_url(url) or (http_url(saved_from.group(1)) if saved_from else None)
     canonical = _canonical(tree, metas, nodes, page_url)
     address = page_url or (canonical.value if canonical else None)
     story = _story(nodes, address, metas)
@@ -113,7 +121,7 @@ def read_metadata(
 
     sites = _site_candidates(metas, story, nodes)
     site_names = [candidate.value for candidate in sites]
-    host = _host(address)
+    host = host_of(address)
     found["site"] = sites[0] if sites else (_Candidate(host, "url") if host else None)
     found["canonical_url"] = canonical
     found["title"] = _title(tree, metas, story, [*site_names, *_host_names(host)])
@@ -128,10 +136,11 @@ def read_metadata(
     )
     found["language"] = _language(tree, metas, story)
     found["rights"] = _rights(tree, metas, story)
-    authors, author_source = _authors(tree, metas, story, nodes, site_names)
+    beside = _lines_beside_headline(lines, story, metas)
+    authors, author_source = _authors(tree, metas, story, nodes, beside, site_names)
     agency = _agency(story, authors)
     tags, tag_source = _tags(metas, story)
-    published, hints = _published(tree, metas, story, address, observed_at)
+    published, hints = _published(tree, metas, story, beside, address, observed_at)
 
     provenance = [
         Provenance(field, candidate.source)
@@ -145,6 +154,7 @@ def read_metadata(
     values = {name: candidate.value if candidate else None for name, candidate in found.items()}
     return PageMetadata(
         title=values["title"],
+        headings=_headings(tree),
         page_url=page_url,
         canonical_url=values["canonical_url"],
         site=values["site"],
@@ -443,7 +453,7 @@ def _names(value: Any, nodes: list[dict[str, Any]]) -> Iterator[tuple[str, str]]
 # ── the fields ──────────────────────────────────────────────────────────────────────────────────
 
 
-def _http_url(value: str | None, base: str | None = None) -> str | None:
+def http_url(value: str | None, base: str | None = None) -> str | None:
     """An absolute HTTP(S) URL without fragment, or None."""
     if not value or len(value) > _MAX_VALUE_CHARS:
         return None
@@ -456,7 +466,7 @@ def _http_url(value: str | None, base: str | None = None) -> str | None:
     return url if valid else None
 
 
-def _host(url: str | None) -> str | None:
+def host_of(url: str | None) -> str | None:
     return (urlsplit(url).hostname or "").removeprefix("www.") or None if url else None
 
 
@@ -468,12 +478,12 @@ def _host_names(host: str | None) -> list[str]:
 
 def _base(tree: HtmlElement, url: str | None) -> str | None:
     element = tree.find(".//base[@href]")
-    return (_http_url(element.get("href"), url) if element is not None else None) or url
+    return (http_url(element.get("href"), url) if element is not None else None) or url
 
 
 def _absolute_candidate(candidates: Iterable[_Candidate], base: str | None) -> _Candidate | None:
     for candidate in candidates:
-        url = _http_url(candidate.value, base)
+        url = http_url(candidate.value, base)
         if url is not None:
             return _Candidate(url, candidate.source)
     return None
@@ -495,7 +505,7 @@ def _canonical(
         for value in _urls_of(node)
     )
     for candidate in itertools.chain(stated, of_articles):
-        address = _http_url(candidate.value, url)
+        address = http_url(candidate.value, url)
         if address is not None and not _is_home(address):
             return _Candidate(address, candidate.source)
     return None
@@ -535,16 +545,8 @@ def _title(
 ) -> _Candidate | None:
     """The headline, without the name of the site that many titles carry at an end."""
     stated = [*_json_texts(story, "headline"), *metas.candidates(_TITLE_METAS)]
-    document = [
-        _Candidate(text, "meta")
-        for element in itertools.islice(tree.iter("title"), 1)
-        if (text := _clean(" ".join(element.itertext())))
-    ]
-    headings = [
-        _Candidate(text, "headline")
-        for element in itertools.islice(tree.iter("h1"), _MAX_HEADINGS)
-        if (text := _clean(" ".join(element.itertext())))
-    ]
+    document = [_Candidate(text, "meta") for text in _element_texts(tree, "title", 1)]
+    headings = [_Candidate(text, "headline") for text in _element_texts(tree, "h1", _MAX_HEADINGS)]
     # Which of several headings is the headline, or whether it is only the site's banner, the
     # document's title tells.
     shown = [
@@ -554,16 +556,29 @@ def _title(
     ]
     lone = headings if len(headings) == 1 else []
     candidates = [*stated, *shown[:1], *lone, *document]
-    headings_keys = {_name_key(heading.value) for heading in headings}
+    headings_keys = {name_key(heading.value) for heading in headings}
     for candidate in candidates:
         title = without_site_name(candidate.value, site_names)
         for separator in _TITLE_SEPARATOR.finditer(title):
-            if _name_key(title[: separator.start()]) in headings_keys:
+            if name_key(title[: separator.start()]) in headings_keys:
                 title = title[: separator.start()]
                 break
         if title:
             return _Candidate(title, candidate.source)
     return None
+
+
+def _element_texts(tree: HtmlElement, tag: str, limit: int) -> Iterator[str]:
+    for element in itertools.islice(tree.iter(tag), limit):
+        if text := _clean(" ".join(element.itertext())):
+            yield text
+
+
+def _headings(tree: HtmlElement) -> tuple[str, ...]:
+    return (
+        *_element_texts(tree, "title", 1),
+        *_element_texts(tree, "h1", _MAX_HEADINGS),
+    )
 
 
 def _is_alike(one: str, other: str) -> bool:
@@ -581,19 +596,19 @@ def without_site_name(title: str, site_names: Iterable[str]) -> str:
     >>> without_site_name("Floods recede – The Daily Example", ["The Daily Example"])
     'Floods recede'
     """
-    names = {key for name in site_names if (key := _name_key(name))}
-    while _name_key(title) not in names:
+    names = {key for name in site_names if (key := name_key(name))}
+    while name_key(title) not in names:
         breaks = list(_TITLE_SEPARATOR.finditer(title))
-        if breaks and _name_key(title[breaks[-1].end() :]) in names:
+        if breaks and name_key(title[breaks[-1].end() :]) in names:
             title = title[: breaks[-1].start()].strip()
-        elif breaks and _name_key(title[: breaks[0].start()]) in names:
+        elif breaks and name_key(title[: breaks[0].start()]) in names:
             title = title[breaks[0].end() :].strip()
         else:
             return title
     return ""
 
 
-def _name_key(name: str) -> str:
+def name_key(name: str) -> str:
     """A site's name as one compares it: ``The Example.com`` is ``Example``."""
     key = re.sub(
         r"\.(?:com|org|net|info|news|co\.[a-z]{2}|com\.[a-z]{2}|[a-z]{2})$",
@@ -634,7 +649,7 @@ def clean_authors(names: Iterable[str], site_names: Iterable[str] = ()) -> tuple
     >>> clean_authors(["By Ana Example and Bo Sample", "The Daily Example"], ["Daily Example"])
     ('Ana Example', 'Bo Sample')
     """
-    sites = {key for name in site_names if (key := _name_key(name))}
+    sites = {key for name in site_names if (key := name_key(name))}
     cleaned: dict[str, str] = {}
     for name in names:
         if _NO_NAME.search(name) and not _AUTHOR_SEPARATOR.search(name):
@@ -649,7 +664,7 @@ def clean_authors(names: Iterable[str], site_names: Iterable[str] = ()) -> tuple
                 or len(person.split()) > _MAX_AUTHOR_WORDS
                 or _NO_NAME.search(person)
                 or _ROLE.match(person)
-                or _name_key(person) in sites
+                or name_key(person) in sites
             ):
                 continue
             cleaned.setdefault(person.casefold(), person)
@@ -673,6 +688,7 @@ def _authors(
     metas: _Metas,
     story: dict[str, Any],
     nodes: list[dict[str, Any]],
+    beside: Sequence[TextLine],
     site_names: list[str],
 ) -> tuple[tuple[str, ...], str]:
     """The authors and where they were found."""
@@ -692,64 +708,31 @@ def _authors(
     authors = clean_authors(marked, site_names)
     if authors:
         return authors, "markup"
+    authors = clean_authors(named_beside(beside), site_names)
+    if authors:
+        return authors, "byline"
     guessed = extract_author(tree)
     return clean_authors((guessed or "").split(";"), site_names), "trafilatura"
 
 
-_AGENCIES = {
-    "afp": "AFP",
-    "agence france-presse": "AFP",
-    "ap": "AP",
-    "associated press": "AP",
-    "the associated press": "AP",
-    "reuters": "Reuters",
-    "thomson reuters": "Reuters",
-    "dpa": "dpa",
-    "deutsche presse-agentur": "dpa",
-    "ansa": "ANSA",
-    "efe": "EFE",
-    "agencia efe": "EFE",
-    "europa press": "Europa Press",
-    "pti": "PTI",
-    "press trust of india": "PTI",
-    "ani": "ANI",
-    "ians": "IANS",
-    "xinhua": "Xinhua",
-    "tass": "TASS",
-    "kyodo": "Kyodo",
-    "kyodo news": "Kyodo",
-    "yonhap": "Yonhap",
-    "anadolu agency": "Anadolu",
-    "anadolu": "Anadolu",
-    "pa media": "PA Media",
-    "press association": "PA Media",
-    "the canadian press": "The Canadian Press",
-    "canadian press": "The Canadian Press",
-    "aap": "AAP",
-    "australian associated press": "AAP",
-    "ritzau": "Ritzau",
-    "tt": "TT",
-    "ntb": "NTB",
-    "belga": "Belga",
-    "anp": "ANP",
-    "apa": "APA",
-    "sda": "SDA",
-    "lusa": "Lusa",
-    "upi": "UPI",
-    "united press international": "UPI",
-}
+def named_beside(lines: Iterable[TextLine]) -> Iterator[str]:
+    """Names in the first line that says that it is a byline, in a date line or on its own."""
+    for line in lines:
+        dated = parse_date_line(line.text)
+        byline = parse_byline(dated.rest if dated else line.text)
+        if byline is not None and byline.explicit and byline.authors:
+            yield from byline.authors
+            return
 
 
 def _agency(story: dict[str, Any], authors: tuple[str, ...]) -> _Candidate | None:
     """The news agency that the page names as its source or among its authors."""
     for field in ("sourceOrganization", "provider", "creditText", "author"):
         for name, _ in _names(story.get(field), []):
-            agency = _AGENCIES.get(name.casefold())
-            if agency:
+            if agency := parse_agency(name):
                 return _Candidate(agency, "json-ld")
     for name in authors:
-        agency = _AGENCIES.get(name.casefold())
-        if agency:
+        if agency := parse_agency(name):
             return _Candidate(agency, "byline")
     return None
 
@@ -846,6 +829,7 @@ def _published(
     tree: HtmlElement,
     metas: _Metas,
     story: dict[str, Any],
+    beside: Sequence[TextLine],
     url: str | None,
     observed_at: Timestamp,
 ) -> tuple[PublicationDate | None, tuple[DateHint, ...]]:
@@ -874,7 +858,7 @@ def _published(
     day = changed.at.to_utc_datetime().date().isoformat() if changed else None
     hints = [DateHint(day, "modified")] if day else []
     if not dates:
-        return _date_beside_headline(tree, story, metas, observed_at), tuple(hints)
+        return _date_beside_headline(beside, observed_at), tuple(hints)
     best = dates[0]
     # The first place wins, but another that agrees with it may know the time of day.
     for other in dates[1:]:
@@ -885,26 +869,32 @@ def _published(
     return best, tuple(hints)
 
 
-def _date_beside_headline(
-    tree: HtmlElement, story: dict[str, Any], metas: _Metas, observed_at: Timestamp
-) -> PublicationDate | None:
-    """The date of the ``time`` element or the date line nearest to the headline."""
-    lines = list(itertools.islice(text_lines(tree), _MAX_SCANNED_LINES))
-    headings = [number for number, line in enumerate(lines) if line.tag == "h1"]
+def _lines_beside_headline(
+    lines: Sequence[TextLine], story: dict[str, Any], metas: _Metas
+) -> list[TextLine]:
+    """The lines around the headline, nearest first, those below it before those above."""
+    scanned = lines[:_MAX_SCANNED_LINES]
+    headings = [number for number, line in enumerate(scanned) if line.tag == "h1"]
     if not headings:
-        return None
+        return []
     titles = [*_json_texts(story, "headline"), *metas.candidates(_TITLE_METAS)]
     at = next(
-        (n for n in headings if any(_is_alike(lines[n].text, t.value) for t in titles)),
+        (n for n in headings if any(_is_alike(scanned[n].text, t.value) for t in titles)),
         headings[0],
     )
-    after = lines[at + 1 : at + 1 + _DATE_LINES_AFTER_HEADLINE]
-    before = lines[max(0, at - _DATE_LINES_BEFORE_HEADLINE) : at]
-    nearest = [*after, *reversed(before)]
-    for line in nearest:
+    below = scanned[at + 1 : at + 1 + _LINES_BELOW_HEADLINE]
+    above = scanned[max(0, at - _LINES_ABOVE_HEADLINE) : at]
+    return [*below, *reversed(above)]
+
+
+def _date_beside_headline(
+    beside: Sequence[TextLine], observed_at: Timestamp
+) -> PublicationDate | None:
+    """The date of the ``time`` element or the date line nearest to the headline."""
+    for line in beside:
         if line.time and (date := parse_metadata_date(line.time, "meta", observed_at)):
             return date
-    date_lines = [parsed for line in nearest if (parsed := parse_date_line(line.text))]
+    date_lines = [parsed for line in beside if (parsed := parse_date_line(line.text))]
     return date_article(date_lines, [], [], [], observed_at)[0]
 
 
@@ -924,6 +914,7 @@ _NOT_TEXT = frozenset(
     | {"select", "style", "svg", "video", "head", "template"}
 )
 
+
 class TextLine(NamedTuple):
     """A line of a page as it is laid out: the text of a block, or of a part of one."""
 
@@ -932,26 +923,31 @@ class TextLine(NamedTuple):
     """The block element that it begins, or the empty string."""
     time: str | None
     """``datetime`` of a ``time`` element in it."""
+    linked: float
+    """Share of its characters that are the text of links, 0 to 1."""
 
 
 def text_lines(tree: HtmlElement) -> Iterator[TextLine]:
     """The lines of text of a page or fragment, in order, without captions, scripts and forms."""
     text, tag, time = "", "", None
-    left_out = 0
+    linked_chars = left_out = links = 0
     for event, element in etree.iterwalk(tree, events=("start", "end")):
         name = element.tag if isinstance(element.tag, str) else ""
         is_start = event == "start"
         if name in _BLOCKS:
-            line = " ".join(text.split())
-            if line:
-                yield TextLine(line, tag, time)
-            text, tag, time = "", name if is_start else "", None
+            if line := " ".join(text.split()):
+                yield TextLine(line, tag, time, min(1.0, linked_chars / len(line)))
+            text, tag, time, linked_chars = "", name if is_start else "", None, 0
         if name in _NOT_TEXT:
             left_out += 1 if is_start else -1
+        if name == "a":
+            links += 1 if is_start else -1
         if is_start and name == "time":
             time = time or element.get("datetime")
         if not left_out:
-            text += (element.text if is_start else element.tail) or ""
-    line = " ".join(text.split())
-    if line:
-        yield TextLine(line, tag, time)
+            part = (element.text if is_start else element.tail) or ""
+            text += part
+            if links:
+                linked_chars += len(" ".join(part.split()))
+    if line := " ".join(text.split()):
+        yield TextLine(line, tag, time, min(1.0, linked_chars / len(line)))

@@ -8,36 +8,29 @@ elements, microdata and markup, and trafilatura's heuristics last. Pure and boun
 
 from __future__ import annotations
 
-import difflib
 import functools
-import html
 import importlib.metadata
-import itertools
-import json
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import Any, NamedTuple
-from urllib.parse import unquote, urljoin, urlsplit
+from typing import Any
 
 import trafilatura
-from apache_beam.utils.timestamp import Timestamp
 from lxml import etree
 from lxml.html import HtmlElement
-from trafilatura.metadata import extract_author
 from trafilatura.utils import load_html
 
-from schemas.records import (
-    Article,
-    DateHint,
-    Extraction,
-    Failure,
-    Page,
-    Provenance,
-    PublicationDate,
-)
-from transforms.dates import date_article, find_dates, parse_date_line, parse_metadata_date
+from schemas.records import Article, Extraction, Failure, Page, Provenance
+from transforms.bylines import parse_agency
+from transforms.dates import parse_metadata_date
 from transforms.decoding import Decoded, UndecodableText, decode_text
+from transforms.page_metadata import (
+    clean_authors,
+    host_of,
+    http_url,
+    read_metadata,
+    text_lines,
+    url_date,
+)
 
 MIN_BODY_WORDS = 25
 """A text with fewer words is no article: a caption, a notice, a page's furniture."""
@@ -47,20 +40,6 @@ MAX_PAYLOAD_BYTES = 1024 * 1024
 
 _MAX_INTERSTITIAL_WORDS = 200
 _PROSE_WORDS = 12
-_MAX_JSON_LD_CHARS = 2_000_000
-_MAX_JSON_LD_NODES = 2_000
-_MAX_AUTHOR_CHARS = 60
-_MAX_AUTHOR_WORDS = 6
-_MAX_AUTHORS = 20
-_MAX_TAGS = 50
-_MAX_TAG_CHARS = 100
-_MAX_HEADINGS = 10
-_MAX_COMPARED_CHARS = 200
-_MIN_COMPARED_CHARS = 8
-_MAX_SCANNED_LINES = 3_000
-_DATE_LINES_AFTER_HEADLINE = 8
-_DATE_LINES_BEFORE_HEADLINE = 3
-_MAX_VALUE_CHARS = 2_000
 
 # ── pages ───────────────────────────────────────────────────────────────────────────────────────
 
@@ -346,13 +325,11 @@ def extract_feed_item(page: Page) -> list[Article | Failure]:
     published = (
         parse_metadata_date(item.published, "feed", page.observed_at) if item.published else None
     )
-    if published is None and (date := url_date(_http_url(page.url))):
+    if published is None and (date := url_date(http_url(page.url))):
         published = parse_metadata_date(date, "url", page.observed_at)
-    site = item.feed_title or _host(_http_url(page.url))
+    site = item.feed_title or host_of(http_url(page.url))
     authors = clean_authors(item.authors, [site] if site else [])
-    agency = next(
-        (_AGENCIES[key] for name in item.authors if (key := name.casefold()) in _AGENCIES), None
-    )
+    agency = next((agency for name in item.authors if (agency := parse_agency(name))), None)
     known = {
         "title": item.title,
         "authors": authors,

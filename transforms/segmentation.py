@@ -687,7 +687,7 @@ _MAX_HEADLINE_DISTANCE = 40
 _MAX_LINES_TO_HEADLINE = 15
 """A headline stands so far above the first prose at most, or so far below it."""
 
-_MAX_WORDS_TO_COMPARE = 80
+_MAX_LINES_TO_COMPARE = 80
 _WORD = re.compile(r"[^\W_]{2,}")
 _SEPARATORS = re.compile(r"[|›»>/→]")
 
@@ -701,7 +701,7 @@ def _headline(lines: Sequence[_Line], story: _Story, heads: set[int]) -> int | N
     """
     start = story.stretches[0].start
     body: set[str] = set()
-    for line in lines[start : min(story.stretches[-1].end, start + _MAX_WORDS_TO_COMPARE)]:
+    for line in lines[start : min(story.stretches[-1].end, start + _MAX_LINES_TO_COMPARE)]:
         if line.kind is Kind.PROSE:
             body.update(_WORD.findall(line.folded))
     floor = max(story.first, start - _MAX_HEADLINE_DISTANCE)
