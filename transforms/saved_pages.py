@@ -11,8 +11,8 @@ from __future__ import annotations
 import functools
 import importlib.metadata
 import re
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Container, Iterable, Iterator
+from typing import Any, NamedTuple
 
 import trafilatura
 from lxml import etree
@@ -20,10 +20,18 @@ from lxml.html import HtmlElement
 from trafilatura.utils import load_html
 
 from schemas.records import Article, Extraction, Failure, Page, Provenance
-from transforms.bylines import parse_agency
-from transforms.dates import parse_metadata_date
+from transforms.bylines import is_photo_credit, parse_agency, parse_byline, parse_dateline
+from transforms.dates import (
+    DateLine,
+    DatelineDay,
+    date_article,
+    parse_date_line,
+    parse_metadata_date,
+)
 from transforms.decoding import Decoded, UndecodableText, decode_text
 from transforms.page_metadata import (
+    PageMetadata,
+    TextLine,
     clean_authors,
     host_of,
     http_url,
@@ -77,17 +85,24 @@ def _extract(page: Page, decoded: Decoded) -> Article | Failure:
     tree = load_html(_XML_DECLARATION.sub("", decoded.text, count=1))
     if tree is None:
         raise _Unparsable(f"{len(decoded.text):,} characters hold no HTML document")
-    about = read_metadata(tree, decoded.text, page.url, page.observed_at)
+    lines = list(text_lines(tree))
+    about = read_metadata(tree, decoded.text, page.url, page.observed_at, lines)
     visible = _visible_text(tree)
+    is_gate = _is_gate(tree)
     document: Any = trafilatura.bare_extraction(
         tree, url=about.page_url, fast=True, include_comments=False, with_metadata=False
     )
     paragraphs = _paragraphs_of((document.text if document is not None else None) or "")
-    words = sum(map(count_words, paragraphs))
-    sign = interstitial_sign(about.title, paragraphs, visible)
+    sign = interstitial_sign(about.headings, paragraphs, visible, is_gate=is_gate)
     if sign is not None:
         message = f"it is a page before the page, not an article: {sign}"
         return _failure(page, "rejected", "challenge-page", message)
+    linked = link_keys(lines)
+    sign = link_list_sign(paragraphs, linked)
+    if sign is not None:
+        return _failure(page, "rejected", "no-article", f"it is a list of links: {sign}")
+    body = clean_body(paragraphs, linked, about)
+    words = sum(map(count_words, body.paragraphs))
     if words < MIN_BODY_WORDS:
         message = (
             f"its main text has {words} words; an article has at least {MIN_BODY_WORDS}"
@@ -95,16 +110,27 @@ def _extract(page: Page, decoded: Decoded) -> Article | Failure:
             else "no main text was found in it"
         )
         return _failure(page, "rejected", "no-article", message)
+    authors, agency = about.authors, about.agency
+    published, provenance = about.published, list(about.provenance)
+    if not authors and (authors := clean_authors(body.authors, [about.site or ""])):
+        provenance.append(Provenance("authors", "byline"))
+    if agency is None and (agency := body.agency):
+        provenance.append(Provenance("agency", body.agency_source))
+    if body.dateline:
+        provenance.append(Provenance("dateline", "dateline"))
+    if published is None:
+        published, _ = date_article(body.date_lines, body.days, [], [], page.observed_at)
+        provenance += [Provenance("published", published.source)] if published else []
     return Article(
         origin=page.origin,
         page_origin=page.origin,
         source_uri=page.source_uri,
-        body="\n\n".join(paragraphs),
+        body="\n\n".join(body.paragraphs),
         observed_at=page.observed_at,
         extraction=Extraction(
             method="trafilatura",
             versions=_versions("trafilatura"),
-            quality=prose_share(paragraphs),
+            quality=prose_share(body.paragraphs),
             encoding=decoded.encoding,
             repaired=decoded.repaired,
         ),
@@ -113,17 +139,18 @@ def _extract(page: Page, decoded: Decoded) -> Article | Failure:
         canonical_url=about.canonical_url,
         site=about.site,
         feed_url=page.feed_url,
-        authors=about.authors,
-        agency=about.agency,
+        authors=authors,
+        agency=agency,
+        dateline=body.dateline,
         declared_language=about.language,
         description=about.description,
         image_url=about.image_url,
         tags=about.tags,
         section=about.section,
-        published=about.published,
+        published=published,
         hints=about.hints,
         rights=about.rights,
-        provenance=about.provenance,
+        provenance=tuple(sorted(provenance, key=lambda entry: entry.field)),
     )
 
 
@@ -186,32 +213,59 @@ def prose_share(paragraphs: Iterable[str]) -> float:
 
 _INTERSTITIAL_TITLE = re.compile(
     r"^(?:just a moment\b|attention required\b|access (?:to this page )?(?:has been )?denied\b"
-    r"|are you (?:a )?(?:human|robot)\b|(?:please )?verify(?:ing)? (?:that )?you are (?:a )?human"
-    r"|pardon our interruption|security check\b|checking your browser|bot (?:verification|check)"
-    r"|human verification|robot check|one moment,? please|request (?:blocked|rejected|denied)"
+    r"|are you (?:a )?(?:human|robot)\b|(?:please )?(?:verify|check|confirm)(?:ing)? (?:that )?you"
+    r"(?: are|['’]re) (?:a )?(?:human|not a (?:ro)?bot)|pardon our interruption|security check\b"
+    r"|checking your browser|bot (?:verification|check)|human verification|robot check"
+    r"|(?:just )?(?:one|a) moment,? please|please wait|request (?:blocked|rejected|denied)"
     r"|you have been blocked|before you continue|cookie consent|ddos[- ]guard"
+    r"|einen (?:augenblick|moment)(?:,? bitte| noch)?|bitte warten|zugriff verweigert"
+    r"|sind sie ein (?:mensch|roboter)|sicherheitsüberprüfung|bevor sie fortfahren"
+    r"|un (?:instant|moment)(?:,? s['’]il (?:vous|te) pla[iî]t)?\W*$|veuillez patienter"
+    r"|accès (?:refusé|interdit)|êtes-vous un (?:humain|robot)|vérification (?:de sécurité|en cours)"
+    r"|un momento(?:,? por favor)?\W*$|espere (?:un momento|por favor)|acceso denegado"
+    r"|verificación de seguridad|um momento\b|só um momento|acesso negado|aguarde\b|attendere\b"
+    r"|accesso negato|verifica di sicurezza|een ogenblik|even geduld|toegang geweigerd|et øyeblikk"
+    r"|et øjeblik|ett ögonblick|chwileczkę|proszę czekać|odmowa dostępu|okamžik|prosím čekejte"
+    r"|один момент|подождите|проверка (?:браузера|безопасности|подключения)|доступ (?:запрещ|огранич)"
+    r"|зачекайте|lütfen bekleyin|bir dakika lütfen|erişim engellendi|mohon tunggu|vui lòng chờ"
+    r"|请稍[候等]|請稍[候等]|安全(?:验证|驗證|检查|檢查)|人机验证|访问(?:被拒绝|受限)|少々お待ち"
+    r"|しばらくお待ち|アクセス拒否|잠시만 기다|접근.{0,4}거부|يرجى الانتظار|لحظة من فضلك|تم رفض الوصول"
     r"|(?:40[134]|410|429|50[0-4])\b[\s:–-]*(?:forbidden|unauthorized|not found|gone|error"
     r"|too many requests|service|bad gateway|gateway|internal|page|$)"
-    r"|(?:page|seite|página|pagina) (?:not found|nicht gefunden|no encontrada|non trovata))",
+    r"|(?:page|seite|página|pagina|sida|side|pagina) (?:not found|nicht gefunden|no encontrada"
+    r"|não encontrada|non trovata|niet gevonden)|page (?:introuvable|non trouvée)"
+    r"|страница не найдена)",
     re.IGNORECASE,
 )
 _INTERSTITIAL_SENTENCES = {
     "it asks for proof that the reader is human": re.compile(
-        r"(?:verify|confirm|prove|make sure|ensure|checking if)\b.{0,40}"
+        r"(?:verify|confirm|prove|make sure|ensure|check(?:ing)?(?: if| that)?)\b.{0,40}"
         r"\b(?:you(?:'|’)?re|you are|are)\b.{0,20}\b(?:human|robot|bot)\b"
         r"|\b(?:complete|solve)\b.{0,40}\bcaptcha\b|unusual (?:traffic|activity) from your"
         r"|checking your browser|\bas you were browsing\b|not a robot\b"
-        r"|(?:performance|security).{0,20}\bby cloudflare\b|\bray id\b"
-        r"|\bthis (?:may|might|could|will) take (?:a )?(?:few|some|moment)|\bprocess is automatic\b"
-        r"|\byou will be redirected\b|^please (?:wait|stand by)",
+        r"|(?:performance|security|protection|protected).{0,20}\bby\b|\bray id\b"
+        r"|\b(?:request|incident|reference|event|support) (?:number|id|no)\b"
+        r"|\byour (?:ip )?address\b"
+        r"|\bthis (?:may|might|could|will|usually|only)?\s?takes? (?:a |only )*(?:few|some|moment)"
+        r"|\bprocess is automatic\b|\byou will be redirected\b|^please (?:wait|stand by)"
+        r"|kein roboter|ein mensch sind|sie werden (?:weitergeleitet|umgeleitet)"
+        r"|(?:pas|non) un robot|êtes (?:bien )?(?:un )?humain|vous (?:serez|allez être) redirigé"
+        r"|no (?:eres|es|soy) un robot|(?:eres|es|sea) (?:un )?(?:ser )?humano|será redirigid"
+        r"|não é um robô|é (?:um )?humano|será redirecionad|non sei un robot|verrai reindirizzat"
+        r"|geen robot|ikke (?:er )?en robot|inte (?:är )?en robot|nie jeste\w+ robotem"
+        r"|не робот|человек,? а не|вы будете перенаправлены|не є роботом|robot olmadığ"
+        r"|bukan robot|không phải (?:là )?(?:robot|người máy)|不是机器人|不是機器人|真人"
+        r"|ロボットではない|로봇이 아|لست (?:روبوت|برنامج)",
         re.IGNORECASE,
     ),
     "it asks for JavaScript or cookies": re.compile(
-        r"(?:enable|activate|turn on|requires?|allow)\b.{0,30}\b(?:java ?script|cookies)\b"
-        r"|\bjava ?script\b.{0,40}\b(?:aktiv|activ|habilit|abilit|inschakel|włącz|включ)"
-        r"|\b(?:aktiv|activ|habilit|abilit|schakel|włącz|включ)\w*\b.{0,30}\bjava ?script\b"
+        r"(?:enable|activate|turn on|switch on|requires?|allow|needs?)\b.{0,30}"
+        r"\b(?:java ?script|cookies)\b"
+        r"|\bjava ?script\b.{0,40}\b(?:aktiv|activ|habilit|abilit|inschakel|włącz|включ|увімкн)"
+        r"|\b(?:aktiv|activ|habilit|abilit|schakel|włącz|включ|увімкн)\w*\b.{0,30}\bjava ?script\b"
         r"|(?:java ?script|cookies)\b.{0,30}\b(?:(?:is|are|must be|to be) )"
-        r"(?:enabled|disabled|required)",
+        r"(?:enabled|disabled|required)|(?:启用|啟用|开启|有効)\S{0,12}java ?script"
+        r"|java ?script\S{0,6}(?:有効|启用|啟用|활성화|허용)",
         re.IGNORECASE,
     ),
     "it denies access": re.compile(
@@ -219,14 +273,24 @@ _INTERSTITIAL_SENTENCES = {
         r"|\baccess (?:to .{0,40})?(?:is |was |has been )?(?:denied|blocked|forbidden)\b"
         r"|(?:your|this) (?:ip|request) .{0,40}\bblocked\b"
         r"|not available in your (?:country|region|location)"
-        r"|unavailable (?:for legal reasons|in your)|reference #[\da-f.]{8,}",
+        r"|unavailable (?:for legal reasons|in your)|reference #[\da-f.]{8,}"
+        r"|zugriff .{0,40}\b(?:verweigert|gesperrt)|accès .{0,40}\b(?:refusé|interdit|bloqué)"
+        r"|acceso .{0,40}\b(?:denegado|bloqueado)|acesso .{0,40}\b(?:negado|bloqueado)"
+        r"|accesso .{0,40}\b(?:negato|bloccato)|доступ .{0,40}\b(?:запрещ|огранич|заблок)",
         re.IGNORECASE,
     ),
     "it asks for consent": re.compile(
         r"\b(?:we|our partners|partners|us)\b.{0,80}\b(?:cookies?|personal data|privacy)\b"
         r"|\b(?:accept|reject|manage|consent)\b.{0,60}\b(?:cookies?|consent|choices|preferences"
         r"|partners|purposes|tracking)\b|\byour (?:privacy|consent|choices)\b"
-        r"|\blegitimate interest|\bvendors?\b.{0,40}\b(?:data|consent)\b",
+        r"|\blegitimate interest|\bvendors?\b.{0,40}\b(?:data|consent)\b"
+        r"|\b(?:wir|unsere partner)\b.{0,80}\b(?:cookies?|personenbezogen\w*|einwilligung)\b"
+        r"|\b(?:nous|nos partenaires)\b.{0,80}\b(?:cookies?|données|traceurs)\b"
+        r"|\b(?:nosotros|nuestros socios|utilizamos|usamos)\b.{0,80}\b(?:cookies?|datos)\b"
+        r"|\b(?:nós|nossos parceiros|noi|nostri partner|wij|onze partners|vi och våra|vi og våre)\b"
+        r".{0,80}\bcookies?\b|\b(?:alle )?cookies? (?:akzeptieren|zulassen|ablehnen)"
+        r"|\b(?:accepter|refuser|aceptar|rechazar|aceitar|rejeitar|accetta|rifiuta)\b.{0,30}"
+        r"\b(?:cookies?|tou[st]|tod[oa]s|tutt[io])\b",
         re.IGNORECASE,
     ),
     "it asks for a subscription": re.compile(
@@ -235,29 +299,41 @@ _INTERSTITIAL_SENTENCES = {
         r"|story)|unlimited|required)\b|\balready (?:a |have a )?(?:subscriber|subscription|member)"
         r"|this (?:article|content|story) is (?:for|only|reserved|exclusive)\b"
         r"|\b(?:free articles?|article limit)\b.{0,40}\b(?:left|month|remaining|reached)"
-        r"|\bcancel (?:at )?any ?time\b",
+        r"|\bcancel (?:at )?any ?time\b|\b(?:jetzt )?weiterlesen\b.{0,40}\b(?:abo|anmelden|mit)\b"
+        r"|\b(?:bereits|schon) (?:abonnent|registriert)|\bpour (?:lire|continuer|poursuivre)\b.{0,40}"
+        r"|\bdéjà abonné|\bréservé (?:à nos|aux) abonnés|\bpara (?:seguir|continuar) (?:leyendo|lendo"
+        r"|a ler|a leitura)|\bya (?:eres|es) suscriptor|\bjá é assinante|\bsolo para suscriptores"
+        r"|\bexclusivo para assinantes|\bper continuare a leggere|\bsei già abbonato"
+        r"|\bom verder te lezen|\bfor å lese (?:hele|videre)|\bför att läsa (?:hela|vidare)"
+        r"|\baby (?:czytać|przeczytać)|\bчтобы (?:читать|продолжить)",
         re.IGNORECASE,
     ),
 }
-_SENTENCE_BREAK = re.compile(r"(?<=[.!?…])\s+|\n+")
+_SENTENCE_BREAK = re.compile(r"(?<=[.!?…])\s+|(?<=[。！？])|\n+|\s·\s")
+_GATE_SHARE, _SENTENCES_SHARE = 0.2, 0.5
 
 
-def interstitial_sign(title: str | None, paragraphs: list[str], visible: str) -> str | None:
+def interstitial_sign(
+    headings: Iterable[str], paragraphs: list[str], visible: str, *, is_gate: bool = False
+) -> str | None:
     """What shows that a page stands in front of another (challenge, consent, paywall), if anything.
 
     Only a page with little text can be one: an article may well be about captchas or cookies.
 
     Args:
-        title: of the page.
+        headings: the title and the headings of the page.
         paragraphs: the main text that was found in it.
         visible: all text of the page.
+        is_gate: whether the markup leads on by itself or hides itself from search engines; then
+            a fifth of the sentences is enough, else it takes half of them.
     """
     body = "\n".join(paragraphs)
     words = count_words(body)
     if words >= _MAX_INTERSTITIAL_WORDS:
         return None
-    if title and _INTERSTITIAL_TITLE.search(title):
-        return f"its title is {title[:80]!r}"
+    for heading in headings:
+        if _INTERSTITIAL_TITLE.search(heading):
+            return f"its title is {heading[:80]!r}"
     text = body if words >= MIN_BODY_WORDS else visible
     if words < MIN_BODY_WORDS and count_words(visible) >= _MAX_INTERSTITIAL_WORDS:
         return None
@@ -275,7 +351,237 @@ def interstitial_sign(title: str | None, paragraphs: list[str], visible: str) ->
         for part in sentences
         if any(pattern.search(part) for pattern in _INTERSTITIAL_SENTENCES.values())
     )
-    return sign if of_any * 2 >= total else None
+    return sign if of_any >= (_GATE_SHARE if is_gate else _SENTENCES_SHARE) * total else None
+
+
+def _is_gate(tree: HtmlElement) -> bool:
+    """Whether a page reloads or leaves by itself, or keeps out of indexes and asks for an answer.
+
+    The sign is weak: live pages reload as well, and many an article may not be indexed.
+    """
+    metas = {
+        (meta.get("http-equiv") or meta.get("name") or "").lower(): meta.get("content") or ""
+        for meta in tree.iter("meta")
+    }
+    hidden = "noindex" in metas.get("robots", "").lower()
+    return "refresh" in metas or (hidden and next(tree.iter("form"), None) is not None)
+
+
+# ── pages of links ──────────────────────────────────────────────────────────────────────────────
+
+_HEADINGS = frozenset({"h1", "h2", "h3", "h4", "h5", "h6"})
+_LINK_SHARE = 0.8
+"""A line is a link if so much of it is."""
+
+_MIN_LINKS = 5
+_LINKED_LINES_SHARE = 0.4
+
+
+def link_keys(lines: Iterable[TextLine]) -> set[str]:
+    """Keys of the lines of a page that are links wherever they stand.
+
+    A heading is none, and neither is a line of a table of contents, which stands again as one.
+    """
+    links: set[str] = set()
+    others: set[str] = set()
+    for line in lines:
+        is_link = line.linked >= _LINK_SHARE and line.tag not in _HEADINGS
+        (links if is_link else others).add(_key(line.text))
+    return links - others
+
+
+def link_list_sign(paragraphs: list[str], linked: Container[str]) -> str | None:
+    """What shows that a main text is the list of links of a section's front page, if anything.
+
+    Such a page has no prose, or no more than a sentence or two under each of its links; an article
+    has paragraphs that follow each other.
+
+    Args:
+        paragraphs: the main text that was found.
+        linked: keys of the page's lines that are links.
+    """
+    links = [_key(paragraph) in linked for paragraph in paragraphs]
+    count = sum(links)
+    prose_words = longest = run = 0
+    for paragraph, is_link in zip(paragraphs, links, strict=True):
+        words = count_words(paragraph)
+        if is_link:
+            run = 0
+        elif words >= _PROSE_WORDS and _SENTENCE_END.search(paragraph):
+            prose_words += words
+            run += 1
+            longest = max(longest, run)
+    if count < _MIN_LINKS:
+        return None
+    if prose_words < MIN_BODY_WORDS:
+        return f"{count} of its {len(links)} lines are links, and {prose_words} words are prose"
+    if count >= _LINKED_LINES_SHARE * len(links) and longest <= 2:
+        return f"{count} of its {len(links)} lines are links, with a few words to each"
+    return None
+
+
+# ── body ────────────────────────────────────────────────────────────────────────────────────────
+
+_MAX_LEAD_LINES = 10
+_MAX_LEAD_PROSE = 1
+_MAX_TAIL_LINES = 8
+_MAX_FURNITURE_WORDS = 45
+_MIN_LINKED_WORDS = 400
+
+_FURNITURE = re.compile(
+    r"^\W*(?:advertisement|anzeige|werbung|publicité|publicidad|publicidade|pubblicità|реклама|reklam"
+    r"|annonse?|sponsored(?: content)?|(?:article|story) cont(?:ent|inues)(?: below)?\b.{0,40}"
+    r"|table of contents.{0,30}|inhaltsverzeichnis|sommaire"
+    r"|(?:share|teilen|partager|compartir|compartilhar|condividi|delen|del|dela|paylaş|поделиться)"
+    r"(?: (?:this|on|via|to|with|article|story|post|artikel|facebook|twitter|x|whatsapp|e-?mail)){0,4}"
+    r"|(?:facebook|twitter|whats?app|telegram|linkedin|pinterest|reddit|e-?mail|print|copy link)"
+    r"|\d+ comments?|comments?(?: \(?\d+\)?)?|kommentare?|commentaires?|comentarios"
+    r"|\d{1,3}\s*(?:-\s*)?min(?:ute)?[sn]?\.?(?: (?:read|lesezeit|de lecture|de lectura|de leitura"
+    r"|di lettura|leestijd))?"
+    r"|(?:reading time|read time|lesezeit|temps de lecture|tiempo de lectura|tempo d[ei] lett?ura"
+    r"|leestijd|lästid|lesetid)\W{0,3}(?:\d+ \w+)?"
+    r"|listen(?: to (?:this )?(?:article|story))?|print(?: this)?|back to (?:blog|top|news)|read more"
+    r"|skip to (?:main )?content)\W*$",
+    re.IGNORECASE,
+)
+# An appeal to sign up: an imperative at its beginning, and what one would get or pay.
+_SIGN_UP = re.compile(
+    r"^\W*(?:(?:please|click here to|don['’]t miss .{0,40}[.!]|want .{0,60}\?) )?(?:"
+    r"(?:subscribe|sign up|sign in|register|join|get|receive)\b.{0,120}\b(?:newsletters?|inbox"
+    r"|e-?mails?|mailing list|subscribers?|free trial|(?:a|per) (?:month|week|year)|unlimited access)\b"
+    r"|(?:jetzt |hier )?(?:abonnieren|melden|registrieren|bestellen)\b.{0,100}"
+    r"(?:newsletter|\bmonat\b|probemonat|€|kostenlos)"
+    r"|(?:abonnez|inscrivez|recevez)\b.{0,120}(?:newsletter|lettre|infolettre|\bmois\b|€|boîte mail)"
+    r"|(?:suscr[ií]b|reg[ií]str|apúnt|recib)\w+\b.{0,120}(?:newsletter|bolet[ií]n|\bmes\b|€|correo)"
+    r"|(?:assine|inscreva|cadastre|receba)\b.{0,120}(?:newsletter|boletim|\bmês\b|e-?mail)"
+    r"|(?:iscriviti|abbonati|ricevi)\b.{0,120}(?:newsletter|\bmese\b|€|e-?mail)"
+    r"|(?:schrijf|meld|abonneer|ontvang)\b.{0,100}(?:nieuwsbrief|per maand|mailbox)"
+    r"|(?:abonn[eé]r|meld deg|tilmeld dig|prenumerera|få)\b.{0,100}(?:nyhetsbrev|nyhedsbrev)"
+    r"|(?:zapisz się|zaprenumeruj|wykup)\b.{0,100}(?:newsletter|prenumerat|dostęp)"
+    r"|(?:подпи(?:шитесь|сывайтесь))\b.{0,100}"
+    r"|(?:підпи(?:шіться|суйтесь))\b.{0,100}"
+    r"|.{0,60}\babone ol(?:un|abilir)\b.{0,60}|اشترك.{0,60}(?:النشرة|بريد)|订阅.{0,40}|訂閱.{0,40})",
+    re.IGNORECASE,
+)
+
+
+class Body(NamedTuple):
+    """The paragraphs of an article, and what the lines around them say of it."""
+
+    paragraphs: list[str]
+    authors: tuple[str, ...]
+    agency: str | None
+    agency_source: str
+    dateline: str | None
+    date_lines: list[DateLine]
+    days: list[DatelineDay]
+
+
+def _key(text: str) -> str:
+    """A line as it is compared with others: its letters and digits, without case."""
+    return _NOT_ALNUM.sub("", text.casefold())
+
+
+_NOT_ALNUM = re.compile(r"[\W_]+")
+
+
+def is_furniture(line: str) -> bool:
+    """Whether a line belongs to the page rather than to the article: share, advertisement, offer."""
+    if len(line) > 10 * _MAX_FURNITURE_WORDS:
+        return False
+    if _FURNITURE.match(line):
+        return True
+    return _SIGN_UP.match(line) is not None and count_words(line) <= _MAX_FURNITURE_WORDS
+
+
+def clean_body(paragraphs: list[str], linked: Container[str], about: PageMetadata) -> Body:
+    """Take from a main text what is not body, and read it.
+
+    Lines at its beginning that repeat the title or are nothing but byline, date, section, credit
+    or share line; calls to sign up, labels of advertisements and the like anywhere; links and
+    notices at its end. A standfirst stays: it is the article's own first paragraph to most readers
+    (and to those who marked up the public sets).
+
+    Args:
+        paragraphs: the main text, in order.
+        linked: keys of the page's lines that are links.
+        about: the page's metadata.
+    """
+    titles = {_key(text) for text in (about.title, *about.headings) if text}
+    labels = {_key(text) for text in (about.section, about.site, *about.tags) if text}
+    known_names = {name.casefold() for name in about.authors}
+    authors: list[str] = []
+    agency: str | None = None
+    agency_source = "byline"
+    date_lines: list[DateLine] = []
+    kept: list[str] = []
+    prose = 0
+    seen: set[str] = set()
+    for number, line in enumerate(paragraphs):
+        words = count_words(line)
+        if is_furniture(line) or (key := _key(line)) in seen:
+            continue
+        if words >= _PROSE_WORDS:
+            seen.add(key)
+        if words >= _MIN_LINKED_WORDS and key in linked and not line.startswith("- "):
+            continue
+        if number < _MAX_LEAD_LINES and prose <= _MAX_LEAD_PROSE:
+            text = line.removeprefix("- ")
+            key = _key(text)
+            if key in titles or (key in labels and not prose) or is_photo_credit(text):
+                continue
+            dated = parse_date_line(text)
+            rest = dated.rest if dated else text
+            byline = parse_byline(rest) if rest else None
+            if dated:
+                date_lines.append(dated)
+            named = byline is not None and (
+                byline.explicit
+                or dated is not None
+                or {name.casefold() for name in byline.authors} <= known_names
+            )
+            if byline is not None and named:
+                authors += [name for name in byline.authors if name not in authors]
+                agency = agency or byline.agency
+            if dated or named:
+                continue
+        if count_words(line) >= _PROSE_WORDS and _SENTENCE_END.search(line):
+            prose += 1
+        kept.append(line)
+    while len(kept) > 1 and _is_tail(kept[-1], linked):
+        kept.pop()
+    dateline = parse_dateline(kept[0]) if kept else None
+    days: list[DatelineDay] = []
+    if dateline is not None:
+        days = [dateline.day] if dateline.day else []
+        if agency is None and dateline.agency:
+            agency, agency_source = dateline.agency, "dateline"
+        kept[0] = kept[0][dateline.end :].strip()
+        if not kept[0]:
+            kept.pop(0)
+    return Body(
+        kept,
+        tuple(authors),
+        agency,
+        agency_source,
+        dateline.place if dateline else None,
+        date_lines,
+        days,
+    )
+
+
+def _is_tail(line: str, linked: Container[str]) -> bool:
+    """Whether a last line is no body: a link, a notice of rights."""
+    return _key(line) in linked or (len(line) < 300 and _RIGHTS_NOTICE.search(line) is not None)
+
+
+_RIGHTS_NOTICE = re.compile(
+    r"^\W*(?:©|\(c\)|copyright\b)|all rights? reserved|alle rechte vorbehalten"
+    r"|tous droits réservés|(?:todos los|reservados todos los) derechos|todos os direitos reservados"
+    r"|(?:tutti i )?diritti riservati|alle rechten voorbehouden|все права защищены"
+    r"|tüm hakları saklıdır|جميع الحقوق محفوظة|版权所有|無断転載",
+    re.IGNORECASE,
+)
 
 
 def _visible_text(tree: HtmlElement) -> str:

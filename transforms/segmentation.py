@@ -66,7 +66,7 @@ class Kind(Enum):
     DESK = "desk"
 
 
-@dataclass
+@dataclass(slots=True)
 class _Line:
     """A line that is not empty, with what is known of it."""
 
