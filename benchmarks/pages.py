@@ -23,7 +23,7 @@ from typing import Any
 
 from apache_beam.utils.timestamp import Timestamp
 
-from schemas.records import Article, Page
+from schemas.records import Article, Failure, Page
 from transforms.saved_pages import extract_page
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "extraction"
@@ -76,6 +76,7 @@ def main() -> None:
     right: Counter[str] = Counter()
     stated: Counter[str] = Counter()
     given: Counter[str] = Counter()
+    refused: Counter[str] = Counter()
     seconds = 0.0
     for row in pages(arguments.set, arguments.limit):
         content = gzip.decompress((DATA / "html" / f"{row['page']}.html.gz").read_bytes())
@@ -91,8 +92,10 @@ def main() -> None:
         (result,) = extract_page(page)
         seconds += time.perf_counter() - started
         article = result if isinstance(result, Article) else None
-        if article is None and arguments.misses == "failed":
-            print(row["url"], result)
+        if isinstance(result, Failure):
+            refused[result.reason] += 1
+        if isinstance(result, Failure) and arguments.misses == "failed":
+            print(f"{row['page']} {row['url']}\n   {result.reason}: {result.message}")
         precision, recall = precision_recall(article.body if article else "", row["body"])
         precisions.append(precision)
         recalls.append(recall)
@@ -132,6 +135,8 @@ def main() -> None:
     f1 = 2 * mean_precision * mean_recall / (mean_precision + mean_recall)
     print(f"{arguments.set}: {count} pages, {seconds / count * 1000:.0f} ms a page")
     print(f"  body     P {mean_precision:.3f}  R {mean_recall:.3f}  F1 {f1:.3f}")
+    reasons = ", ".join(f"{count} {reason}" for reason, count in refused.most_common())
+    print(f"  refused  {reasons or 'none'}")
     for field, total in stated.items():
         print(f"  {field:8} {right[field] / total:.3f} right of {total}, {given[field]} given")
 

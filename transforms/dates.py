@@ -279,6 +279,11 @@ def weekday_numbers(word: str) -> frozenset[int]:
     )
 
 
+def is_calendar_word(word: str) -> bool:
+    """Whether a word is the name of a month or a weekday in some language."""
+    return bool(_month_numbers(word) or weekday_numbers(word))
+
+
 # ── dates in text ────────────────────────────────────────────────────────────────────────────────
 
 MAX_DATE_LINE_CHARS = 200

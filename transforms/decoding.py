@@ -4,12 +4,15 @@ The order of trust is that of the WHATWG Encoding Standard (https://encoding.spe
 what archives of real pages add to it: a byte-order mark, the charset stated outside (HTTP header,
 XML declaration), the charset stated inside (HTML ``meta``), UTF-8 where the bytes are valid UTF-8,
 and last the statistics of charset-normalizer over a bounded sample. Labels mean what browsers take
-them to mean, so ``latin-1`` is windows-1252.
+them to mean, so ``latin-1`` is windows-1252. Text that was UTF-8 once, and was read as windows-1252
+on its way here, is read back (by ftfy), line by line.
 
     >>> decode_text("Zürich\\r\\n".encode())
     Decoded(text='Zürich\\n', encoding='utf-8', repaired=False)
     >>> decode_text(b"caf\\xe9 au lait", "latin-1").text
     'café au lait'
+    >>> decode_text("CafÃ© au lait".encode()).text
+    'Café au lait'
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ import re
 from typing import NamedTuple
 
 import charset_normalizer
+import ftfy
 
 DETECTION_SAMPLE_BYTES = 16 * 1024
 """How much of the content charset-normalizer looks at: its cost grows with every byte."""
@@ -395,9 +399,42 @@ def _decode_by_detection(content: bytes) -> tuple[str, str, bool]:
     )
 
 
+# A character of several bytes in UTF-8, each byte taken for a character of windows-1252. The last
+# two are what is left of "à" and of quotation marks where a byte was lost on the way.
+_CONTINUATION = "".join(bytes([byte]).decode("cp1252", "ignore") for byte in range(0x80, 0xC0))
+_CONTINUATION = rf"[\x80-\xbf{re.escape(_CONTINUATION)}]"
+_TWICE_ENCODED = re.compile(
+    rf"[\xc2-\xdf]{_CONTINUATION}|[\xe0-\xef]{_CONTINUATION}{{2}}|[\xf0-\xf4]{_CONTINUATION}{{3}}"
+    r"|Ã |â€"
+)
+# A piece of a line without end is not parted between the bytes of one character.
+_LINE = re.compile(r"[^\n]{1,2000}[^\x00-\x7f]{0,100}")
+_ENCODING_ONLY = ftfy.TextFixerConfig(fix_c1_controls=False)
+
+
+def _reread_twice_encoded(text: str) -> str:
+    """Read back what was UTF-8, was taken for windows-1252 and encoded once more.
+
+    ftfy judges each line by itself, for a page may quote broken text or be pieced together. Lines
+    without the telltale pairs, which is every line of clean text, are not looked at.
+    """
+    if text.isascii() or _TWICE_ENCODED.search(text) is None:
+        return text
+    return _LINE.sub(_reread_line, text)
+
+
+def _reread_line(line: re.Match[str]) -> str:
+    if line[0].isascii() or _TWICE_ENCODED.search(line[0]) is None:
+        return line[0]
+    return ftfy.fix_encoding(line[0], config=_ENCODING_ONLY)
+
+
 def _finished(text: str, codec: str, repaired: bool, *, repaired_before: bool = False) -> Decoded:
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
+    reread = _reread_twice_encoded(text)
+    if reread != text:
+        text, repaired = reread, True
     name = _NAMES.get(codec, codec)
     if name.startswith("cp125"):
         name = f"windows-{name[2:]}"

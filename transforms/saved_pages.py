@@ -89,20 +89,17 @@ def _extract(page: Page, decoded: Decoded) -> Article | Failure:
     about = read_metadata(tree, decoded.text, page.url, page.observed_at, lines)
     visible = _visible_text(tree)
     is_gate = _is_gate(tree)
-    document: Any = trafilatura.bare_extraction(
-        tree, url=about.page_url, fast=True, include_comments=False, with_metadata=False
-    )
-    paragraphs = _paragraphs_of((document.text if document is not None else None) or "")
+    paragraphs = _main_text(tree, about.page_url, lines)
     sign = interstitial_sign(about.headings, paragraphs, visible, is_gate=is_gate)
     if sign is not None:
         message = f"it is a page before the page, not an article: {sign}"
         return _failure(page, "rejected", "challenge-page", message)
-    linked = link_keys(lines)
+    linked = link_keys(lines, ("".join(anchor.itertext()) for anchor in tree.iter("a")))
     sign = link_list_sign(paragraphs, linked)
     if sign is not None:
         return _failure(page, "rejected", "no-article", f"it is a list of links: {sign}")
     body = clean_body(paragraphs, linked, about)
-    words = sum(map(count_words, body.paragraphs))
+    words = _words(body.paragraphs)
     if words < MIN_BODY_WORDS:
         message = (
             f"its main text has {words} words; an article has at least {MIN_BODY_WORDS}"
@@ -176,6 +173,34 @@ def _versions(*names: str) -> str:
     return " ".join(f"{name}=={importlib.metadata.version(name)}" for name in names)
 
 
+def _main_text(tree: HtmlElement, url: str | None, lines: Iterable[TextLine]) -> list[str]:
+    """The paragraphs that trafilatura takes for the page's main text.
+
+    Where its quick mode leaves out most of the prose that the page shows, its thorough mode, which
+    compares several extractors, is asked as well.
+    """
+    quick = _trafilatura(tree, url, fast=True)
+    shown = [line.text for line in lines if line.linked < _MAX_PROSE_LINKED]
+    if _words(quick) >= _MIN_SHARE_OF_PROSE * _words(filter(is_prose, shown)):
+        return quick
+    return max(quick, _trafilatura(tree, url, fast=False), key=_words)
+
+
+_MAX_PROSE_LINKED = 0.5
+_MIN_SHARE_OF_PROSE = 0.3
+
+
+def _trafilatura(tree: HtmlElement, url: str | None, *, fast: bool) -> list[str]:
+    document: Any = trafilatura.bare_extraction(
+        tree, url=url, fast=fast, include_comments=False, with_metadata=False
+    )
+    return _paragraphs_of((document.text if document is not None else None) or "")
+
+
+def _words(texts: Iterable[str]) -> int:
+    return sum(map(count_words, texts))
+
+
 def _paragraphs_of(text: str) -> list[str]:
     """The lines of a text, each a paragraph, without the empty ones."""
     lines = (" ".join(line.split()) for line in text.split("\n"))
@@ -196,6 +221,11 @@ def count_words(text: str) -> int:
     if unspaced:
         spaced_only = _UNSPACED.sub(" ", text)
     return sum(1 for _ in _WORD.finditer(spaced_only)) + (unspaced + 1) // 2
+
+
+def is_prose(line: str) -> bool:
+    """Whether a line is prose: a dozen words or more that end a sentence."""
+    return count_words(line) >= _PROSE_WORDS and _SENTENCE_END.search(line) is not None
 
 
 def prose_share(paragraphs: Iterable[str]) -> float:
@@ -338,7 +368,7 @@ def interstitial_sign(
     if words < MIN_BODY_WORDS and count_words(visible) >= _MAX_INTERSTITIAL_WORDS:
         return None
     sentences = [part for part in _SENTENCE_BREAK.split(text) if count_words(part) >= 3]
-    total = sum(map(count_words, sentences))
+    total = _words(sentences)
     if not total:
         return None
     said = {
@@ -377,12 +407,16 @@ _MIN_LINKS = 5
 _LINKED_LINES_SHARE = 0.4
 
 
-def link_keys(lines: Iterable[TextLine]) -> set[str]:
+def link_keys(lines: Iterable[TextLine], anchors: Iterable[str]) -> set[str]:
     """Keys of the lines of a page that are links wherever they stand.
 
     A heading is none, and neither is a line of a table of contents, which stands again as one.
+
+    Args:
+        lines: of the page, as it is laid out.
+        anchors: the texts of its links, which may be lines of their own to an extractor.
     """
-    links: set[str] = set()
+    links = {_key(text) for text in anchors}
     others: set[str] = set()
     for line in lines:
         is_link = line.linked >= _LINK_SHARE and line.tag not in _HEADINGS
@@ -426,7 +460,7 @@ _MAX_LEAD_LINES = 10
 _MAX_LEAD_PROSE = 1
 _MAX_TAIL_LINES = 8
 _MAX_FURNITURE_WORDS = 45
-_MIN_LINKED_WORDS = 400
+_MIN_LINKED_WORDS = 4
 
 _FURNITURE = re.compile(
     r"^\W*(?:advertisement|anzeige|werbung|publicité|publicidad|publicidade|pubblicità|реклама|reklam"
@@ -523,7 +557,11 @@ def clean_body(paragraphs: list[str], linked: Container[str], about: PageMetadat
             continue
         if words >= _PROSE_WORDS:
             seen.add(key)
-        if words >= _MIN_LINKED_WORDS and key in linked and not line.startswith("- "):
+        if (
+            words >= _MIN_LINKED_WORDS
+            and key in linked
+            and (not line.startswith("- ") or words >= 8)
+        ):
             continue
         if number < _MAX_LEAD_LINES and prose <= _MAX_LEAD_PROSE:
             text = line.removeprefix("- ")
@@ -551,6 +589,8 @@ def clean_body(paragraphs: list[str], linked: Container[str], about: PageMetadat
     while len(kept) > 1 and _is_tail(kept[-1], linked):
         kept.pop()
     dateline = parse_dateline(kept[0]) if kept else None
+    if dateline is not None and not (dateline.agency or dateline.day):
+        dateline = None  # a label in capitals ("ANALYSIS — …") looks the same as a bare place
     days: list[DatelineDay] = []
     if dateline is not None:
         days = [dateline.day] if dateline.day else []
@@ -621,7 +661,7 @@ def extract_feed_item(page: Page) -> list[Article | Failure]:
         paragraphs = feed_paragraphs(text)
     except (etree.LxmlError, RecursionError) as error:
         return [_failure(page, "failed", "unparsable", _parse_message(error))]
-    words = sum(map(count_words, paragraphs))
+    words = _words(paragraphs)
     if words < MIN_BODY_WORDS:
         message = (
             f"the feed gives {words} words of it; an article has at least {MIN_BODY_WORDS}, and "

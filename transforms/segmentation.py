@@ -21,24 +21,31 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from enum import Enum
 from importlib.metadata import version
-from itertools import pairwise
 
 from schemas.records import Article, Extraction, Failure, Page, Provenance
 from transforms.bylines import (
     Byline,
     Dateline,
-    is_desk_signature,
-    is_photo_credit,
     parse_agency,
     parse_byline,
     parse_dateline,
     parse_reporting_credit,
 )
 from transforms.dates import DateLine, DatelineDay, date_article, parse_date_line
+from transforms.lines import (
+    IDEOGRAPHS,
+    MAX_HEADLINE_WORDS,
+    MIN_PROSE_WORDS,
+    RIGHTS,
+    SENTENCE_END,
+    Kind,
+    Line,
+    read_lines,
+    word_count,
+)
 
 MAX_PAYLOAD_BYTES = 64 * 1024
 """So much of a rejected text is kept in its failure."""
@@ -51,44 +58,6 @@ MIN_SECOND_BODY_WORDS = 80
 
 MIN_SECOND_PARAGRAPHS = 3
 """And so many paragraphs of it."""
-
-
-class Kind(Enum):
-    """What a line is by its own shape and its repetition."""
-
-    PROSE = "prose"
-    SHORT = "short"
-    CRUMB = "crumb"
-    CAPTION = "caption"
-    CREDIT = "credit"
-    NOTICE = "notice"
-    LINK_HEADING = "link-heading"
-    DESK = "desk"
-
-
-@dataclass(slots=True)
-class _Line:
-    """A line that is not empty, with what is known of it."""
-
-    text: str
-    folded: str
-    words: int
-    line: int
-    """Its number among the lines that are not empty."""
-    blanks: int
-    """Empty lines before it."""
-    group: int
-    """Number of the block of lines without an empty one between them."""
-    kind: Kind = Kind.SHORT
-    copies: int = 1
-    """How often the same text stands in the dump."""
-    loose: bool = False
-    """Whether it stands in the dump three times or more, each time in other company: a slogan or
-    a banner is repeated so, while a story printed again brings its neighbours along."""
-    weak: bool = False
-    """Whether it is prose that might be a headline: one short sentence without a full stop."""
-    shorts_in_group: int = 0
-    """How many lines of its block are no prose: a menu has many."""
 
 
 @dataclass
@@ -144,288 +113,6 @@ class _Matter:
         self.provenance.setdefault(name, source)
 
 
-# ── lines ────────────────────────────────────────────────────────────────────────────────────────
-
-# Scripts written without spaces: their characters are counted instead, by the mean length of a
-# word (Chinese and Japanese about two, Thai, Lao, Khmer and Burmese about five).
-_IDEOGRAPHS = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
-_UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff]")
-
-_SENTENCE_END = re.compile(r"[.!?…。！？｡।॥؟۔።၊။:](?:\s?[\"'”’»)\]」』›]){0,3}$")
-_CLOSING_QUOTE = re.compile(r"[\"”»」』]$")
-_INNER_END = re.compile(r"(?:[^\W\d_]{2}[.!?…।؟۔።][\"'”’»)]{0,2}\s|[。！？၊။].)")
-_FULL_STOP = re.compile(r"[.。।۔።။](?:\s?[\"'”’»)\]」』›]){0,3}$")
-_MAX_WEAK_WORDS = 22
-_MAX_HEADLINE_WORDS = 25
-_LINE_BREAK = re.compile(r"\r\n|[\n\r\f\v\u2028\u2029]")
-_LETTERS = re.compile(r"[^\W\d_]")
-
-_MIN_PROSE_WORDS = 6
-_MIN_OPEN_PROSE_WORDS = 25
-"""A line so long is prose even where it ends in no full stop."""
-
-_CRUMB_WORDS = (
-    r"advertisements?|advert|ads?|annonce|annons|anzeige|werbung|publicidad|publicidade|pubblicità"
-    r"|publicité|реклама|reklam\w*|広告|广告|廣告|إعلان|إعلانات|iklan|विज्ञापन|quảng cáo"
-    r"|sponsored(?: content)?|promoted(?: content)?|story continues below(?: \w+){0,2}"
-    r"|(?:share|teilen|partager|compartir|compartilhar|condividi|delen|del|dela|udostępnij|paylaş"
-    r"|поделиться|поділитися|分享|シェア|공유|شارك|مشاركة|bagikan|chia sẻ)"
-    r"(?: (?:this|on|via|to|with|the|article|story|post|artikel|artikkel|facebook|twitter|x"
-    r"|whatsapp|email|sur|en|auf|link)){0,5}"
-    r"|(?:follow|like|find|join)(?: us)?(?: (?:on|in|at|to|our|the|facebook|twitter|x|instagram"
-    r"|whatsapp|channel|telegram|google|news)){0,6}"
-    r"|facebook|twitter|x|whats?app|telegram|instagram|linkedin|youtube|pinterest|reddit|tumblr"
-    r"|threads|bluesky|tiktok|flipboard|rss|messenger|viber|line|vk|e-?mail|mail|print|drucken"
-    r"|imprimer|imprimir|copy(?: link)?(?: copied)?|link kopiert!?|copier le lien|copiar enlace"
-    r"|comments?(?: \(?\d+\)?)?|\d+ comments?|kommentare?|commentaires?|comentarios|comentários"
-    r"|leave a comment|subscribe(?: now)?|sign (?:up|in)|log ?in|login|register|anmelden|abonnieren"
-    r"|s['’]abonner|suscríbete|assine|подписаться|subscribe to our newsletters?|newsletters?"
-    r"|read (?:more|less|full (?:story|article))|show (?:more|less|all)|see (?:more|all)|load more"
-    r"|view (?:more|all|gallery)|learn more|les mer|vis mer|mehr(?: lesen)?|weiterlesen"
-    r"|mehr anzeigen|lire plus|lire la suite|leer más|ver más|leia mais|ler mais|ver mais"
-    r"|leggi tutto|lees meer|läs mer|подробнее|читать далее|もっと見る|查看更多|더보기|devamını oku"
-    r"|open in app|download(?: the)?(?: our)? app|back to top|skip to (?:main )?content|menu|search"
-    r"|close|home|next|previous|prev|gallery|enlarge(?: image)?|click to enlarge|bild vergrößern"
-    r"|play(?: video)?|watch(?: (?:now|video|live))?|video|audio|listen(?: to (?:this )?article)?"
-    r"|live|loading(?:\.{3}|…)?|save|bookmark|gift (?:this )?article|tags?:?|topics?:?|themen:?"
-    r"|tt|aa|a[+-]|font size|text size|\d+ (?:shares?|views?|min(?:ute)?s?(?: read)?)"
-    r"|(?:reading time|lesezeit|tempo de leitura|temps de lecture):?(?: \d+ \w+)?"
-)
-_CRUMB = re.compile(rf"^(?:{_CRUMB_WORDS})[.:!…›»]?$", re.IGNORECASE)
-
-_LINK_HEADING_WORDS = (
-    r"(?:also|further|recommended) read(?:ing|s)?|read (?:also|next|this next|more(?: (?:on"
-    r"|about|from)"
-    r"\b.*)?)|more (?:from|on|in|about|stories|news|like this|to explore)\b.*|related\b.*"
-    r"|(?:most|top) (?:read|popular|viewed|commented|searched|shared|stories|news|picks"
-    r"|headlines)\b.*"
-    r"|editor['’s]{0,2} (?:picks?|choice)|(?:our|staff) picks|latest\b.*|trending\b.*|popular\b.*"
-    r"|recommended\b.*|recent (?:posts|articles|news|stories|comments)|(?:you )?(?:may|might) also"
-    r" (?:like|be interested in|enjoy)|you['’]?ll also like|what to read next|up next|next up"
-    r"|don['’]t miss|in case you missed it|around the web|from (?:the|our) (?:web|partners|archive)"
-    r"|in this (?:story|article|section)|see also|sponsored(?: links| stories)?|promoted stories"
-    r"|partner content|news in pictures|today['’]s (?:paper|headlines|top stories)"
-    r"|leave a (?:reply|comment)|join the (?:conversation|discussion)|comments? \(\d+\)|about the"
-    r" authors?|.{0,20}news coverage"
-    r"|lest auch|lesen sie (?:auch|mehr).{0,20}|mehr (?:zum thema|aus|von|dazu)\b.*"
-    r"|auch interessant"
-    r"|meistgelesen\w*|verwandte artikel|(?:weitere|ähnliche|aktuelle) (?:artikel|themen|news"
-    r"|meldungen"
-    r"|nachrichten)|empfehlungen|das könnte (?:sie|dich) auch interessieren|zum thema"
-    r"|(?:à )?lire (?:aussi|également)\b.*|sur le même (?:sujet|thème)|(?:les )?plus (?:lus|de)\b.*"
-    r"|articles (?:liés|similaires|recommandés)|dans la même rubrique|voir aussi"
-    r"|(?:lea|lee|leer|ver|vea|mira) (?:también|además)\b.*|noticias? relacionadas?"
-    r"|lo más (?:leído|visto)\b.*"
-    r"|te puede interesar|últimas noticias|más (?:noticias|temas|información|sobre|en)\b.*"
-    r"|(?:leia|veja|confira|saiba) (?:também|mais)\b.*|notícias relacionadas|mais (?:lidas"
-    r"|notícias|sobre)\b.*"
-    r"|relacionad[ao]s|leggi anche|(?:potrebbe|ti potrebbe) interessar\w*.*|articoli correlati"
-    r"|lees ook|meer (?:over|nieuws|van)\b.*|gerelateerd\w*|meest gelezen|les også|läs (?:också"
-    r"|även|mer)\b.*"
-    r"|læs også|mer om\b.*|flere (?:saker|nyheter)|lue myös|lisää aiheesta|czytaj (?:też|także"
-    r"|również)\b.*"
-    r"|zobacz (?:też|także|również)\b.*|czytejte (?:také|též)|související(?: články)?"
-    r"|přečtěte si také"
-    r"|kapcsolódó\b.*|olvasta már\??|citește și|(?:știri|articole) similare|прочетете (?:още|и)\b.*"
-    r"|читайте (?:также|також|ещё|далі)\b.*|(?:материалы |новости )?по теме|(?:последние"
-    r"|главные) новости"
-    r"|похожие (?:статьи|новости)|популярное|самое читаемое|διαβάστε (?:επίσης|ακόμα)|σχετικά\b.*"
-    r"|ilgili (?:haberler|konular)|(?:son dakika|çok okunanlar|bunlar da ilginizi çekebilir)"
-    r"|baca juga|berita terkait|artikel terkait|terpopuler|berita (?:terkini|lainnya)|xem thêm"
-    r"|tin liên quan"
-    r"|đọc thêm|関連(?:記事|ニュース|リンク)|おすすめ(?:記事)?|人気記事|ランキング"
-    r"|相关(?:新闻|阅读|文章|链接)"
-    r"|相關(?:新聞|文章|報導)|延伸閱讀|推荐阅读|热门\S{0,6}"
-    r"|관련\s?(?:기사|뉴스)|인기\s?기사|많이 본 뉴스"
-    r"|اقرأ (?:أيضا|أيضاً|المزيد)|مواضيع ذات صلة|(?:أخبار|مقالات) ذات صلة|الأكثر قراءة|מומלצים"
-    r"|بیشتر بخوانید|اخبار مرتبط|यह भी पढ़ें|ये भी पढ़ें|संबंधित खबरें|আরও পড়ুন|soma zaidi"
-    r"|soma pia"
-)
-_LINK_HEADING = re.compile(rf"^\W{{0,3}}(?:{_LINK_HEADING_WORDS})[:.…›»>]?$", re.IGNORECASE)
-_LINK_LINE = re.compile(
-    r"^\W{0,3}(?:also read|read (?:also|more|next|here)|related(?: (?:article|story|stories))?"
-    r"|see also"
-    r"|watch|lesen sie auch|lest auch|mehr dazu|lire aussi|à lire aussi|lea también|lee también"
-    r"|leia também|leia mais|veja também|leggi anche|lees ook|les også|läs också|läs mer|læs også"
-    r"|lue myös|czytaj (?:też|także|również)|zobacz (?:też|także)|čtěte také|читайте также"
-    r"|читайте також|ilgili haber|baca juga|xem thêm|اقرأ أيضا|اقرأ أيضاً|यह भी पढ़ें|আরও পড়ুন"
-    r"|関連記事)"
-    r"\s*[:：|–—›»-]\s*\S",
-    re.IGNORECASE,
-)
-_MAX_LINK_HEADING_WORDS = 8
-
-_NOTICE = re.compile(
-    r"©|\(c\) ?(?:19|20)\d\d|\bcopyright\b(?! (?:law|infring|claim|case|holder|act\b|protect|suit))"
-    r"|all rights? reserved|alle rechte vorbehalten|tous droits réservés|(?:todos los"
-    r"|reservados todos"
-    r" los) derechos(?: reservados)?|todos os direitos reservados|tutti i diritti riservati"
-    r"|diritti riservati|alle rechten voorbehouden|все права защищены|всі права захищені"
-    r"|wszelkie prawa zastrzeżone|všechna práva vyhrazena|minden jog fenntartva"
-    r"|tüm hakları saklıdır"
-    r"|hak cipta|جميع الحقوق محفوظة|版权所有|版權所有|無断転載|무단\s?전재|सर्वाधिकार सुरक्षित"
-    r"|may not be (?:reproduced|published|broadcast|copied|republished|redistributed)"
-    r"|without (?:the )?(?:prior )?(?:express )?(?:written )?(?:consent|permission)\b"
-    r"|(?:we|this (?:web)?site|site|our partners) uses? (?:\w+ )?cookies|cookie (?:policy|settings"
-    r"|preferences)|accept (?:all )?cookies|(?:verwendet|nutzen|verwenden) cookies"
-    r"|cookies? (?:zu|para"
-    r"|pour|et|und) |utilis\w+ (?:des|les) cookies|usamos cookies|utiliza\w* cookies"
-    r"|utilizz\w+ (?:i )?cookie|privacy (?:policy|notice|statement)|terms (?:of (?:use|service)"
-    r"|(?:&|and) conditions)|datenschutz(?:erklärung|hinweise)|politique de confidentialité"
-    r"|política de privaci?dad|política de privacidade|informativa sulla privacy"
-    r"|политик\w+ конфиденциальности|protected by recaptcha|your (?:email|e-mail) address will not"
-    r"|required fields are marked|(?:sign|signed) up (?:to|for) (?:our|the|receive|get)\b"
-    r"|subscribe to (?:our|the|receive|get|continue)\b|(?:enter|submit) your e-?mail"
-    r"|enable javascript|javascript (?:is|to be) (?:disabled|enabled)",
-    re.IGNORECASE,
-)
-_RIGHTS = re.compile(
-    r"©|\(c\) ?(?:19|20)\d\d|copyright|rights? reserved|rechte|droits|derechos|direitos|diritti"
-    r"|rechten|права|prawa|práva|jog fenntartva|hakları|الحقوق|版权|版權|may not be reproduced",
-    re.IGNORECASE,
-)
-_MAX_NOTICE_CHARS = 1_500
-
-_END_CREDIT = re.compile(r"[(（\[]([^()（）\[\]]{2,80})[)）\]]\.?$")
-_CREDIT_WORDS = re.compile(
-    r"\b(?:photos?|foto|fotos|images?|picture|file|handout|courtesy|getty|shutterstock|alamy"
-    r"|wikimedia"
-    r"|via|archiv|archivbild|illustration|credit|reuters|afp|ap|epa|dpa)\b|фото|صورة|写真|图",
-    re.IGNORECASE,
-)
-_PHOTO_TAIL = re.compile(
-    r"(?:(?:[.!?)”\"]|\s[-–—|/]|\|)\s*(?:photo(?:graph)?s?|fotos?|images?|picture|credits?|bild"
-    r"|фото"
-    r"|crédit(?:o|s)?|imagem|imagen|source|quelle|fuente)\s*(?:by|credit|:|©|/|\|)\s*.{2,60}"
-    r"|(?:/\s?|\bvia\s)?(?:getty images|shutterstock|istock|alamy|wikimedia commons"
-    r"|picture alliance"
-    r"|imago images|unsplash)\S{0,20})\.?$",
-    re.IGNORECASE,
-)
-_MAX_CAPTION_WORDS = 90
-
-
-def _word_count(text: str) -> int:
-    words = len(text.split())
-    if text.isascii():
-        return words
-    ideographs = len(_IDEOGRAPHS.findall(text))
-    unspaced = len(_UNSPACED.findall(text))
-    return max(words, ideographs // 2 + unspaced // 5)
-
-
-def _fold(text: str) -> str:
-    return " ".join(text.casefold().split())
-
-
-_MAX_COPIES = 2
-
-
-def _lines(text: str) -> list[_Line]:
-    """The lines of a text that are not empty, with kinds, copies and blocks."""
-    lines: list[_Line] = []
-    group = 0
-    blanks = 0
-    for raw in _LINE_BREAK.split(text):
-        stripped = raw.strip(" \t\u00a0\u200b\ufeff")
-        if not stripped:
-            blanks += 1
-            continue
-        group += blanks > 0
-        folded, words = _fold(stripped), _word_count(stripped)
-        lines.append(_Line(stripped, folded, words, len(lines), blanks, group))
-        blanks = 0
-    copies = Counter(line.folded for line in lines)
-    pairs = Counter((one.folded, two.folded) for one, two in pairwise(lines))
-    doubled = _doubled(lines)
-    shorts: Counter[int] = Counter()
-    for line in lines:
-        line.copies = copies[line.folded]
-        line.kind = Kind.CAPTION if line.folded in doubled else _kind(line)
-        line.weak = line.kind is Kind.PROSE and _is_weak(line)
-        if line.copies > _MAX_COPIES:
-            near = lines[max(0, line.line - 1) : line.line + 2]
-            company = max(pairs[one.folded, two.folded] for one, two in pairwise(near))
-            line.loose = company < line.copies
-        shorts[line.group] += line.kind is not Kind.PROSE
-    for line in lines:
-        line.shorts_in_group = shorts[line.group]
-    return lines
-
-
-def _doubled(lines: Sequence[_Line]) -> set[str]:
-    """Texts printed twice in a row, as captions are: once for the eye, once for the reader."""
-    found: set[str] = set()
-    for one, two in pairwise(lines):
-        if one.folded == two.folded and 3 <= one.words <= _MAX_CAPTION_WORDS:
-            closed = one.words >= _MIN_PROSE_WORDS and (
-                _SENTENCE_END.search(one.text) or one.text[-1] in ")）]"
-            )
-            if closed or one.words > _MAX_HEADLINE_WORDS:
-                found.add(one.folded)
-    return found
-
-
-def _kind(line: _Line) -> Kind:
-    """The first kind whose test a line passes."""
-    return next((kind for kind, test in _TESTS if test(line)), Kind.SHORT)
-
-
-def _is_crumb(line: _Line) -> bool:
-    text = line.text
-    if line.words <= 12 and (
-        len(text) <= 2 or not _LETTERS.search(text) or _CRUMB.match(text) is not None
-    ):
-        return True
-    return line.words <= 40 and _LINK_LINE.match(text) is not None
-
-
-def _is_notice(line: _Line) -> bool:
-    return len(line.text) <= _MAX_NOTICE_CHARS and _NOTICE.search(line.text) is not None
-
-
-def _is_link_heading(line: _Line) -> bool:
-    return line.words <= _MAX_LINK_HEADING_WORDS and _LINK_HEADING.match(line.text) is not None
-
-
-def _is_caption(text: str) -> bool:
-    credit = _END_CREDIT.search(text)
-    if credit and len(text) > len(credit[0]) + 12:
-        inside = credit[1]
-        if parse_agency(inside) or (_CREDIT_WORDS.search(inside) and len(inside.split()) <= 9):
-            return True
-    return _PHOTO_TAIL.search(text[-120:]) is not None
-
-
-def _is_prose(line: _Line) -> bool:
-    if line.words >= _MIN_OPEN_PROSE_WORDS:
-        return True
-    if line.words >= _MIN_PROSE_WORDS and _SENTENCE_END.search(line.text):
-        return True
-    if line.words >= 12 and (_CLOSING_QUOTE.search(line.text) or _INNER_END.search(line.text)):
-        return True
-    return line.words >= 3 and line.text[-1] in ".。।۔" and line.text[0] in '“"«„—–-'
-
-
-_TESTS: tuple[tuple[Kind, Callable[[_Line], bool]], ...] = (
-    (Kind.CRUMB, _is_crumb),
-    (Kind.DESK, lambda line: line.words == 1 and is_desk_signature(line.text)),
-    (Kind.LINK_HEADING, _is_link_heading),
-    (Kind.NOTICE, _is_notice),
-    (Kind.CREDIT, lambda line: line.words <= 25 and is_photo_credit(line.text)),
-    (Kind.CAPTION, lambda line: line.words <= _MAX_CAPTION_WORDS and _is_caption(line.text)),
-    (Kind.PROSE, _is_prose),
-)
-
-
-def _is_weak(line: _Line) -> bool:
-    return (
-        line.words <= _MAX_WEAK_WORDS
-        and not _FULL_STOP.search(line.text)
-        and not _INNER_END.search(line.text)
-    )
-
-
 # ── stretches of body ────────────────────────────────────────────────────────────────────────────
 
 _MAX_LINE_SCORE = 40
@@ -437,6 +124,8 @@ _SCORES = {
     Kind.NOTICE: -25,
     Kind.LINK_HEADING: -12,
     Kind.DESK: -12,
+    Kind.CONTACT: -12,
+    Kind.SEPARATOR: -2,
 }
 _MAX_DROP = 60
 """A stretch ends where its score has fallen so far below its peak: some twenty short lines."""
@@ -448,7 +137,7 @@ _ALONE_SHARE = 0.25
 """A shorter paragraph without another beside it counts so much: teasers stand like that."""
 
 
-def _scores(lines: Sequence[_Line]) -> list[int]:
+def _scores(lines: Sequence[Line]) -> list[int]:
     """How much each line speaks for a body around it, in words."""
     scores: list[int] = []
     strong = [line.kind is Kind.PROSE and not line.weak for line in lines]
@@ -469,7 +158,7 @@ def _scores(lines: Sequence[_Line]) -> list[int]:
     return scores
 
 
-def _stretches(lines: Sequence[_Line], cuts: set[int]) -> list[_Stretch]:
+def _stretches(lines: Sequence[Line], cuts: set[int]) -> list[_Stretch]:
     """Runs of lines whose score adds up; a new one begins at each of the cuts."""
     found: list[_Stretch] = []
     start = end = total = peak = 0
@@ -492,7 +181,7 @@ def _stretches(lines: Sequence[_Line], cuts: set[int]) -> list[_Stretch]:
     return found
 
 
-def _measured(lines: Sequence[_Line], start: int, end: int) -> _Stretch:
+def _measured(lines: Sequence[Line], start: int, end: int) -> _Stretch:
     prose = [line for line in lines[start:end] if line.kind is Kind.PROSE]
     return _Stretch(start, end, sum(line.words for line in prose), len(prose))
 
@@ -504,7 +193,7 @@ _MAX_HEAD_LINES = 14
 """Between a headline and its text stand at most so many lines."""
 
 
-def _heads(lines: Sequence[_Line]) -> set[int]:
+def _heads(lines: Sequence[Line]) -> set[int]:
     """Where a story begins: a headline printed twice with no prose between, then prose."""
     heads: set[int] = set()
     last_seen: dict[str, int] = {}
@@ -537,7 +226,7 @@ def _heads(lines: Sequence[_Line]) -> set[int]:
     return heads
 
 
-def _is_headline_shape(line: _Line) -> bool:
+def _is_headline_shape(line: Line) -> bool:
     return line.kind in (Kind.SHORT, Kind.PROSE) and 3 <= line.words <= 30 and len(line.text) <= 250
 
 
@@ -564,7 +253,7 @@ _MIN_KIN_TO_GO_ON = 0.12
 """A story goes on after a pause only with a stretch that shares this much with it."""
 
 
-def _stories(lines: Sequence[_Line], heads: set[int]) -> list[_Story]:
+def _stories(lines: Sequence[Line], heads: set[int]) -> list[_Story]:
     """Join the stretches into stories.
 
     A new one begins where a headline stands, or behind a notice, a wide gap or many empty lines,
@@ -615,7 +304,7 @@ _TERM_STEM_CHARS = 7
 _MAX_TERM_COUNT = 6
 
 
-def _terms(lines: Sequence[_Line], stretch: _Stretch) -> Counter[str]:
+def _terms(lines: Sequence[Line], stretch: _Stretch) -> Counter[str]:
     """What a stretch is about: stems of its longer words, or pairs of its ideographs."""
     terms: Counter[str] = Counter()
     taken = 0
@@ -630,8 +319,8 @@ def _terms(lines: Sequence[_Line], stretch: _Stretch) -> Counter[str]:
     return terms
 
 
-def _line_terms(line: _Line) -> list[str]:
-    ideographs = "" if line.text.isascii() else "".join(_IDEOGRAPHS.findall(line.text))
+def _line_terms(line: Line) -> list[str]:
+    ideographs = "" if line.text.isascii() else "".join(IDEOGRAPHS.findall(line.text))
     if len(ideographs) * 2 > len(line.text):
         return [ideographs[at : at + 2] for at in range(len(ideographs) - 1)]
     return [word[:_TERM_STEM_CHARS] for word in _TERM.findall(line.folded)]
@@ -646,15 +335,19 @@ def _likeness(one: Counter[str], two: Counter[str]) -> float:
     return float(shared / norms**0.5) if norms else 0.0
 
 
-def _breaks(lines: Sequence[_Line]) -> list[int]:
-    """The lines that stand behind an unusual number of empty ones."""
+def _breaks(lines: Sequence[Line]) -> list[int]:
+    """The lines that stand behind a rule, or behind an unusual number of empty ones."""
     counts = Counter(line.blanks for line in lines)
     least = _BREAK_BLANKS
     while sum(n for blanks, n in counts.items() if blanks >= least) > max(
         2, _MAX_BREAK_SHARE * len(lines)
     ):
         least = min(blanks for blanks in counts if blanks >= least) + 1
-    return [line.line for line in lines if line.blanks >= least and line.line > 0]
+    return [
+        line.line
+        for line in lines
+        if line.line > 0 and (line.blanks >= least or lines[line.line - 1].kind is Kind.SEPARATOR)
+    ]
 
 
 def _first_between(places: Sequence[int], start: int, end: int) -> int | None:
@@ -667,7 +360,7 @@ _MIN_SHARE = 0.25
 """A story without headline of its own needs this share of the longest one's words."""
 
 
-def _told(lines: Sequence[_Line], stories: list[_Story], heads: set[int]) -> list[_Story]:
+def _told(lines: Sequence[Line], stories: list[_Story], heads: set[int]) -> list[_Story]:
     """Those of the candidates that are stories, with their headlines."""
     longest = max((story.words for story in stories), default=0)
     kept: list[_Story] = []
@@ -692,7 +385,7 @@ _WORD = re.compile(r"[^\W_]{2,}")
 _SEPARATORS = re.compile(r"[|›»>/→]")
 
 
-def _headline(lines: Sequence[_Line], story: _Story, heads: set[int]) -> int | None:
+def _headline(lines: Sequence[Line], story: _Story, heads: set[int]) -> int | None:
     """The line that is the story's headline, or None.
 
     Each line around the start of the body is weighed by what tells headlines apart: its words
@@ -712,7 +405,7 @@ def _headline(lines: Sequence[_Line], story: _Story, heads: set[int]) -> int | N
     for index in range(floor, ceiling):
         line = lines[index]
         plain = line.kind is Kind.SHORT or line.weak
-        if plain and 2 <= line.words <= _MAX_HEADLINE_WORDS + 5 and index not in signed:
+        if plain and 2 <= line.words <= MAX_HEADLINE_WORDS + 5 and index not in signed:
             value = _headline_value(line, body)
             value += 0.75 * (index in heads)
             value -= 0.06 * max(0, start - index) + 1.8 * min(prose_before, 5)
@@ -727,9 +420,9 @@ def _headline(lines: Sequence[_Line], story: _Story, heads: set[int]) -> int | N
 _MIN_HEADLINE_VALUE = 0.0
 
 
-def _is_signed(lines: Sequence[_Line], index: int) -> bool:
+def _is_signed(lines: Sequence[Line], index: int) -> bool:
     """Whether a line says when or by whom."""
-    if index >= len(lines) or lines[index].words > _MAX_HEADLINE_WORDS:
+    if index >= len(lines) or lines[index].words > MAX_HEADLINE_WORDS:
         return False
     text = lines[index].text
     if parse_date_line(text) or parse_dateline(text):
@@ -738,7 +431,7 @@ def _is_signed(lines: Sequence[_Line], index: int) -> bool:
     return byline is not None and byline.explicit
 
 
-def _headline_value(line: _Line, body: set[str]) -> float:
+def _headline_value(line: Line, body: set[str]) -> float:
     """How much a line looks like the headline of a body with these words."""
     words = set(_WORD.findall(line.folded))
     if not words:
@@ -766,12 +459,12 @@ _MAX_SUBHEADING_WORDS = 16
 
 
 def _body(
-    lines: Sequence[_Line], story: _Story, start: int, matter: _Matter
+    lines: Sequence[Line], story: _Story, start: int, matter: _Matter
 ) -> tuple[list[str], float]:
     """The body's paragraphs and the share of its words that stand in prose."""
     headline = lines[story.headline].folded if story.headline is not None else None
-    kept: list[_Line] = []
-    pending: list[_Line] = []
+    kept: list[Line] = []
+    pending: list[Line] = []
     in_links = False
     seen: set[str] = set()
     for stretch in story.stretches:
@@ -781,7 +474,7 @@ def _body(
             if line.kind is Kind.PROSE:
                 if line.folded in seen:
                     continue
-                if not in_links or line.words >= _MIN_PROSE_WORDS * 2:
+                if not in_links or line.words >= MIN_PROSE_WORDS * 2:
                     if len(pending) <= _MAX_LIST_LINES:
                         kept.extend(pending)
                     in_links = False
@@ -808,7 +501,7 @@ def _body(
 _MAX_LIST_LINES = 12
 
 
-def _trim_tail(kept: list[_Line]) -> None:
+def _trim_tail(kept: list[Line]) -> None:
     """Cut short last lines that share no term with the rest: teasers of other stories.
 
     Only lines that stand by themselves, in a dump whose paragraphs do not, are cut.
@@ -833,7 +526,7 @@ _MAX_LINES_ABOVE_HEADLINE = 5
 _MAX_STANDFIRST_PARAGRAPHS = 2
 
 
-def _read_above(lines: Sequence[_Line], story: _Story, matter: _Matter) -> int:
+def _read_above(lines: Sequence[Line], story: _Story, matter: _Matter) -> int:
     """Read the lines around the headline; returns the index at which the body may begin."""
     start = story.stretches[0].start
     top = start - 4 if story.headline is None else story.headline + 1
@@ -864,13 +557,13 @@ def _read_above(lines: Sequence[_Line], story: _Story, matter: _Matter) -> int:
     return start
 
 
-def _date_line(line: _Line) -> DateLine | None:
+def _date_line(line: Line) -> DateLine | None:
     if line.kind in (Kind.NOTICE, Kind.CAPTION, Kind.CREDIT) or line.words > 25:
         return None
     return parse_date_line(line.text)
 
 
-def _reads(lines: Sequence[_Line], index: int, matter: _Matter, *, after_prose: bool) -> bool:
+def _reads(lines: Sequence[Line], index: int, matter: _Matter, *, after_prose: bool) -> bool:
     """Read a line for metadata; whether it says when or by whom."""
     line = lines[index]
     if line.kind is Kind.CAPTION:
@@ -927,7 +620,7 @@ def _take_dateline(dateline: Dateline, matter: _Matter) -> None:
         matter.days.append(dateline.day)
 
 
-def _read_below(lines: Sequence[_Line], end: int, limit: int, matter: _Matter) -> None:
+def _read_below(lines: Sequence[Line], end: int, limit: int, matter: _Matter) -> None:
     """Read the lines after a body: reporters, agency, notices."""
     for line in lines[end : min(end + _MAX_TAIL_LINES, limit)]:
         if credit := parse_reporting_credit(line.text):
@@ -936,7 +629,7 @@ def _read_below(lines: Sequence[_Line], end: int, limit: int, matter: _Matter) -
             matter.agency = agency
             matter.note("agency", "credit")
     for line in lines[end:limit]:
-        if line.kind is Kind.NOTICE and _RIGHTS.search(line.text):
+        if line.kind is Kind.NOTICE and RIGHTS.search(line.text):
             matter.rights = line.text
             matter.note("rights", "notice")
             break
@@ -945,7 +638,7 @@ def _read_below(lines: Sequence[_Line], end: int, limit: int, matter: _Matter) -
 _MASTHEAD = re.compile(r"^(.{2,40}?)\s(?:[-–—|:])\s.{2,80}$")
 
 
-def _read_masthead(lines: Sequence[_Line], story: _Story, matter: _Matter) -> None:
+def _read_masthead(lines: Sequence[Line], story: _Story, matter: _Matter) -> None:
     """A first line such as "Rocket News - Your Rockets Today" names the site."""
     top = story.headline if story.headline is not None else story.stretches[0].start
     if not 0 < top - story.first <= 3:
@@ -956,7 +649,7 @@ def _read_masthead(lines: Sequence[_Line], story: _Story, matter: _Matter) -> No
     if parse_byline(line.text) or parse_date_line(line.text) or parse_dateline(line.text):
         return
     match = _MASTHEAD.match(line.text)
-    if match and not _SENTENCE_END.search(line.text):
+    if match and not SENTENCE_END.search(line.text):
         matter.site = match[1].strip()
         matter.note("site", "masthead")
 
@@ -974,7 +667,7 @@ def segment_dump(page: Page, text: str, encoding: str, repaired: bool) -> list[A
         The articles in the order of the text, or one ``Failure`` of kind ``rejected`` with the
         reason ``empty`` or ``no-article``; never an empty list.
     """
-    lines = _lines(text)
+    lines = read_lines(text)
     if not lines:
         return [_rejected(page, text, "empty", "The text holds nothing but white space.")]
     heads = _heads(lines)
@@ -1005,7 +698,7 @@ def segment_dump(page: Page, text: str, encoding: str, repaired: bool) -> list[A
 
 
 def _read_story(
-    lines: Sequence[_Line], story: _Story, limit: int, matter: _Matter
+    lines: Sequence[Line], story: _Story, limit: int, matter: _Matter
 ) -> tuple[list[str], float]:
     """Read a story into ``matter``; its paragraphs, none where they are too few, and quality.
 
@@ -1018,7 +711,7 @@ def _read_story(
         _take_dateline(dateline, matter)
         paragraphs[0] = paragraphs[0][dateline.end :].strip()
     paragraphs = [paragraph for paragraph in paragraphs if paragraph]
-    if sum(map(_word_count, paragraphs)) < MIN_BODY_WORDS:
+    if sum(map(word_count, paragraphs)) < MIN_BODY_WORDS:
         return [], 0.0
     _read_below(lines, story.stretches[-1].end, limit, matter)
     return paragraphs, quality
