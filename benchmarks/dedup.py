@@ -22,6 +22,7 @@ from apache_beam.utils.timestamp import Timestamp
 
 from schemas.records import Article, Extraction, Fingerprint
 from transforms.deduplication import (
+    Member,
     bucket_keys,
     candidate_pairs,
     copy_kind,
@@ -49,10 +50,12 @@ def links(
     fingerprints: dict[str, Fingerprint], threshold: float, horizon_micros: int
 ) -> dict[tuple[str, str], str]:
     bands, band_rows = lsh_shape(threshold)
-    buckets: defaultdict[bytes, list[tuple[str, int]]] = defaultdict(list)
+    buckets: defaultdict[bytes, list[Member]] = defaultdict(list)
     for fingerprint in fingerprints.values():
         for key in bucket_keys(fingerprint, bands, band_rows):
-            buckets[key].append((fingerprint.origin, fingerprint.observed_at.micros))
+            buckets[key].append(
+                (fingerprint.origin, fingerprint.observed_at.micros, fingerprint.content_hash)
+            )
     pairs = {
         pair for members in buckets.values() for pair in candidate_pairs(members, horizon_micros)
     }

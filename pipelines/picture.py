@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 import threading
 import time
 from collections import Counter
@@ -27,6 +28,7 @@ from schemas.arrow import NULL_PARTITION
 from transforms.progress import read_progress
 
 MAX_ROWS_SHOWN = 30
+_EXPANDED_IN_QUOTES = frozenset('"$`\\!')
 _REFRESH_SECONDS = 0.2
 _LOG_EVERY_SECONDS = 10.0
 
@@ -122,10 +124,12 @@ def _reasons(details: dict[str, int]) -> str:
 def query(output: str) -> str:
     """A query on the articles that can be pasted into a shell."""
     files = f"{Path(output).as_posix().rstrip('/')}/articles/**/*.parquet".replace("'", "''")
-    return (
-        'duckdb -c "SELECT date, topic, title, authors FROM '
-        f"read_parquet('{files}', hive_partitioning = true) ORDER BY date, title\""
+    sql = (
+        f"SELECT date, topic, title, authors FROM read_parquet('{files}', "
+        "hive_partitioning = true) ORDER BY date, title"
     )
+    quoted = shlex.quote(sql) if set(sql) & _EXPANDED_IN_QUOTES else f'"{sql}"'
+    return f"duckdb -c {quoted}"
 
 
 def show_report(console: Console, report: RunReport) -> None:

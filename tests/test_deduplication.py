@@ -23,6 +23,7 @@ from transforms.deduplication import (
     copy_kind,
     likeness,
     lsh_shape,
+    representatives,
     settle_component,
 )
 from transforms.fingerprints import fingerprint_article
@@ -171,10 +172,17 @@ def _order_free_members() -> list[Fingerprint]:
 
 
 def test_a_crowded_bucket_connects_its_members_at_linear_cost() -> None:
-    members = [(f"origin{number:04d}", number) for number in range(20 * MAX_PAIRED_BUCKET)]
+    members = [
+        (f"origin{number:04d}", number, f"{number}") for number in range(20 * MAX_PAIRED_BUCKET)
+    ]
     pairs = list(candidate_pairs(members, horizon_micros=10**9))
     assert len(pairs) <= 10 * len(members)
     assert len(set(connected_components(pairs).values())) == 1
+
+
+def test_exact_copies_meet_under_their_hash_alone() -> None:
+    members = [("c", 5, "x"), ("a", 5, "x"), ("b", 5, "y"), ("d", 9, "x")]
+    assert sorted(representatives(members)) == [("a", 5, "x"), ("b", 5, "y"), ("d", 9, "x")]
 
 
 def run(transform, fingerprints: list[Fingerprint], check) -> None:

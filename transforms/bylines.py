@@ -61,7 +61,8 @@ _PREFIX = re.compile(
     r"(?:\s+and\s+\w+)?\s+by|by|authors?|byline|from|reporter|correspondent|von|par|por|di|da|door"
     r"|av|af|autor(?:e|es|in|a)?|auteurs?|redacción|redação|redazione|текст|автор|автори?|yazar"
     r"|oleh|penulis|reporter|tác giả|بقلم|كتب|نویسنده|作者|記者|记者|文|撰文|تحریر|द्वारा)"
-    r"(?:\s*[:：/|]\s*|\s+)",
+    r"(?:\s*[:：/|]\s*|\s+)"
+    r"|^(?:text[eo]?|testo|tekst|words|story|report(?:age)?|bericht|written|interview)\s*[:：]\s*",
     re.IGNORECASE,
 )
 _LABEL_ONLY = re.compile(
@@ -200,6 +201,7 @@ def parse_byline(line: str) -> Byline | None:
         text, explicit = parts[1], True
     if prefix := _PREFIX.match(text):
         text, explicit = text[prefix.end() :], True
+    text = _without_roles(text)
     for pattern in (_EMAIL, _ROLE):
         stripped = pattern.sub(" ", text)
         explicit = explicit or (pattern is _EMAIL and stripped != text)
@@ -209,6 +211,18 @@ def parse_byline(line: str) -> Byline | None:
     if not authors and not agency:
         return None
     return Byline(tuple(authors), agency, place, explicit or agency is not None)
+
+
+def _without_roles(text: str) -> str:
+    """A byline without the parts that say what someone is ("Ann Lee, Health Correspondent")."""
+    parts = [part for part in text.split(",") if part.strip()]
+    named = [part for part in parts[1:] if not (_ROLE.search(part) and _is_bare(part))]
+    return ",".join(parts[:1] + named)
+
+
+def _is_bare(part: str) -> bool:
+    """Whether one word or none stands beside a role."""
+    return len(_ROLE.sub(" ", part).split()) <= 1
 
 
 def _names_in(text: str) -> tuple[list[str], str | None]:
@@ -237,7 +251,7 @@ def _is_name(text: str) -> bool:
     words = text.split()
     if not 1 <= len(words) <= MAX_NAME_WORDS or not all(map(_NAME_WORD.fullmatch, words)):
         return False
-    if all(map(is_calendar_word, words)):
+    if all(map(is_calendar_word, words)) or (len(words) > 1 and len(set(words)) == 1):
         return False
     if not any(letter.isupper() or letter.islower() for letter in text):  # a script without case
         return len(words) >= 2 or len(text) <= 12

@@ -43,9 +43,12 @@ WHOLE_TEXT_SHARE = 0.9
 MAX_PAIRED_BUCKET = 64
 """In a larger bucket each text is paired with a few hubs instead of with all others."""
 _HUBS = 8
+_EXACT, _BAND, _ANCHOR = b"h", b"b", b"a"
 _CANDIDATE_RECALL = 0.98
 
 Shingles = npt.NDArray[np.uint32]
+Member = tuple[str, int, str]
+"""What meets others in a bucket: (origin, observed at in microseconds, content hash)."""
 
 
 def lsh_shape(threshold: float) -> tuple[int, int]:
@@ -63,35 +66,45 @@ def lsh_shape(threshold: float) -> tuple[int, int]:
 
 def bucket_keys(fingerprint: Fingerprint, bands: int, rows: int) -> list[bytes]:
     """The keys under which a fingerprint meets its candidates: hash, bands and anchors."""
-    keys = [b"h" + bytes.fromhex(fingerprint.content_hash)[:16]]
+    keys = [_EXACT + bytes.fromhex(fingerprint.content_hash)[:16]]
     row_bytes = 4 * rows
     for band in range(bands if fingerprint.signature else 0):
         part = fingerprint.signature[band * row_bytes : (band + 1) * row_bytes]
-        keys.append(b"b" + band.to_bytes(2, "little") + part)
+        keys.append(_BAND + band.to_bytes(2, "little") + part)
     keys.extend(
-        b"a" + fingerprint.anchors[at : at + 8] for at in range(0, len(fingerprint.anchors), 8)
+        _ANCHOR + fingerprint.anchors[at : at + 8] for at in range(0, len(fingerprint.anchors), 8)
     )
     return keys
 
 
-def candidate_pairs(
-    members: Iterable[tuple[str, int]], horizon_micros: int
-) -> Iterator[tuple[str, str]]:
+def representatives(members: Iterable[Member]) -> list[Member]:
+    """One member for each content observed at one time: the least origin.
+
+    The others are its exact copies, which meet it under their content hash. Without this, a text
+    with many copies would be compared with each of them under each of its keys.
+    """
+    least: dict[tuple[int, str], Member] = {}
+    for member in members:
+        _, observed, content = member
+        least[observed, content] = min(member, least.get((observed, content), member))
+    return list(least.values())
+
+
+def candidate_pairs(members: Iterable[Member], horizon_micros: int) -> Iterator[tuple[str, str]]:
     """Pairs of origins in one bucket that were observed within the horizon, lesser origin first.
 
-    ``members`` are (origin, observed at, in microseconds). A bucket of more than
-    ``MAX_PAIRED_BUCKET`` members is one text with many copies, or a phrase that many texts share:
-    there each member is paired with its neighbour in time and with a few hubs, which connects the
-    copies at linear cost.
+    A bucket of more than ``MAX_PAIRED_BUCKET`` members is one text with many copies, or a phrase
+    that many texts share: there each member is paired with its neighbour in time and with a few
+    hubs, which connects the copies at linear cost.
     """
     ordered = sorted(set(members), key=lambda member: (member[1], member[0]))
     small = len(ordered) <= MAX_PAIRED_BUCKET
-    for place, (origin, observed) in enumerate(ordered):
+    for place, (origin, observed, _) in enumerate(ordered):
         if small:
             others = ordered[:place]
         else:
             others = [*ordered[max(0, place - 1) : place], *ordered[: min(place, _HUBS)]]
-        for other, other_observed in others:
+        for other, other_observed, _ in others:
             if observed - other_observed <= horizon_micros and origin != other:
                 yield (origin, other) if origin < other else (other, origin)
 
@@ -255,8 +268,9 @@ class FindCandidates(beam.PTransform):
         """Group by bucket in windows that no horizon can fall between, and pair what meets."""
         bands, rows = lsh_shape(self.threshold)
 
-        def keyed(fingerprint: Fingerprint) -> Iterator[tuple[bytes, tuple[str, int]]]:
-            member = (fingerprint.origin, fingerprint.observed_at.micros)
+        def keyed(fingerprint: Fingerprint) -> Iterator[tuple[bytes, Member]]:
+            observed = fingerprint.observed_at.micros
+            member = (fingerprint.origin, observed, fingerprint.content_hash[:16])
             for key in bucket_keys(fingerprint, bands, rows):
                 yield key, member
 
@@ -270,7 +284,7 @@ class FindCandidates(beam.PTransform):
             >> beam.WindowInto(
                 window.SlidingWindows(2 * self.horizon_seconds, self.horizon_seconds)
             )
-            | "Buckets" >> beam.FlatMap(keyed).with_output_types(tuple[bytes, tuple[str, int]])
+            | "Buckets" >> beam.FlatMap(keyed).with_output_types(tuple[bytes, Member])
             | beam.GroupByKey()
             | "Pairs"
             >> beam.ParDo(_Candidates(self.horizon_seconds * 1_000_000)).with_output_types(

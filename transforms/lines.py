@@ -99,7 +99,8 @@ _CRUMB_WORDS = (
     r"|close|home|next|previous|prev|gallery|enlarge(?: image)?|click to enlarge|bild vergrößern"
     r"|play(?: video)?|watch(?: (?:now|video|live))?|video|audio|listen(?: to (?:this )?article)?"
     r"|live|loading(?:\.{3}|…)?|save|bookmark|gift (?:this )?article|tags?:?|topics?:?|themen:?"
-    r"|tt|aa|a[+-]|font size|text size|\d+ (?:shares?|views?|min(?:ute)?s?(?: read)?)"
+    r"|tt|a{1,2}[+-]?(?: a{1,2}[+-]?){0,2}|font size|text size"
+    r"|\d+ (?:shares?|views?|min(?:ute)?s?(?: read)?)"
     r"|(?:reading time|lesezeit|tempo de leitura|temps de lecture):?(?: \d+ \w+)?"
 )
 _CRUMB = re.compile(rf"^(?:{_CRUMB_WORDS})[.:!…›»]?$", re.IGNORECASE)
@@ -228,6 +229,7 @@ _SEPARATOR = re.compile(r"(?:[*＊⁂•·∙◆◇■□●○★☆~_=#—–�
 
 
 def word_count(text: str) -> int:
+    """How many words a text has; in scripts without spaces, about as many as it would have."""
     words = len(text.split())
     if text.isascii():
         return words

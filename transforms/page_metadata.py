@@ -41,17 +41,25 @@ from trafilatura.metadata import extract_author
 
 from schemas.records import DateHint, Provenance, PublicationDate
 from transforms.bylines import parse_agency, parse_byline
-from transforms.dates import date_article, find_dates, parse_date_line, parse_metadata_date
+from transforms.dates import (
+    date_article,
+    find_dates,
+    find_day_without_year,
+    parse_date_line,
+    parse_metadata_date,
+)
 
 _MAX_JSON_LD_CHARS = 2_000_000
 _MAX_JSON_LD_NODES = 2_000
 _MAX_AUTHOR_CHARS = 60
 _MAX_AUTHOR_WORDS = 6
 _MAX_AUTHORS = 20
+_MAX_BYLINE_CHARS = 200
 _MAX_TAGS = 50
 _MAX_TAG_CHARS = 100
 _MAX_HEADINGS = 10
 _MAX_COMPARED_CHARS = 200
+_MIN_CUT_TITLE_CHARS = 95
 _MIN_COMPARED_CHARS = 8
 _MAX_SCANNED_LINES = 3_000
 _LINES_BELOW_HEADLINE = 8
@@ -289,7 +297,8 @@ def _clean(value: Any) -> str | None:
     """One line of text out of a value that may hold entities or tags; None for an empty one."""
     if not isinstance(value, str) or len(value) > 10 * _MAX_VALUE_CHARS:
         return None
-    text = html.unescape(value) if "&" in value else value
+    # Content systems escape what is escaped already, so "&amp;#8217;" is no rarity.
+    text = html.unescape(html.unescape(value)) if "&" in value else value
     if "<" in text:
         text = _TAG.sub(" ", text)
     return " ".join(text.replace("\u200b", "").split())[:_MAX_VALUE_CHARS] or None
@@ -564,8 +573,17 @@ def _title(
                 title = title[: separator.start()]
                 break
         if title:
-            return _Candidate(title, candidate.source)
+            others = (without_site_name(other.value, site_names) for other in candidates)
+            return _Candidate(_in_full(title, others), candidate.source)
     return None
+
+
+def _in_full(title: str, others: Iterable[str]) -> str:
+    """A title, or one that goes on where it was cut: search engines take some 110 characters."""
+    cut = title.rstrip(" .…")
+    if len(title) < _MIN_CUT_TITLE_CHARS and not title.endswith(("…", "...")):
+        return title
+    return max((other for other in others if other.startswith(cut)), key=len, default=title)
 
 
 def _element_texts(tree: HtmlElement, tag: str, limit: int) -> Iterator[str]:
@@ -619,7 +637,7 @@ def name_key(name: str) -> str:
 
 
 _BY = re.compile(
-    r"^(?:(?:written|story|reported|posted|words|text|published) by|by|von|par|por|di|af|av|od"
+    r"^(?:(?:more about|view (?:all )?posts by|(?:written|story|reported|posted|words|text|published) by)|by|von|par|por|di|af|av|od"
     r"|door|autor(?:in)?|author|från|tekst|text|redaktion|reporter)\b\s*:?\s+|^(?:by|author)\s*:",
     re.IGNORECASE,
 )
@@ -629,7 +647,7 @@ _AUTHOR_SEPARATOR = re.compile(
 # These join persons as well as the surnames of one: only between two full names are they "and".
 _SURNAME_JOINER = re.compile(r"(?<=\S )\b(?:y|e|i|en)\b(?= \S)")
 _NO_NAME = re.compile(
-    r"https?:|www\.|@|\.(?:com|org|net)\b|\d{3}|^[\W\d]*$|[<>{}\[\]=]"
+    r"https?:|www\.|@|\b[a-z]\w*\.[a-z]\w+\b|\.(?:com|org|net)\b|\d{3}|\w-\w+-\w+-\w|^[\W\d]*$|[<>{}\[\]=]"
     r"|\b(?:image|photo|photograph|picture|credit|foto|bild)s?\s*:|\bgetty images\b",
     re.IGNORECASE,
 )
@@ -654,8 +672,10 @@ def clean_authors(names: Iterable[str], site_names: Iterable[str] = ()) -> tuple
     for name in names:
         if _NO_NAME.search(name) and not _AUTHOR_SEPARATOR.search(name):
             continue
-        dates = find_dates(name)
-        byline = name[: dates[0].start] if dates else name
+        dated = [date.start for date in find_dates(name)]
+        if day := find_day_without_year(name):
+            dated.append(day[0])
+        byline = name[: min(dated)] if dated else name
         for part in _split_names(_BY.sub("", _URL.sub(" ", byline).strip())):
             person = _BY.sub("", part.strip(" \t.,;:-–—()\"'")).strip()
             if (
@@ -664,6 +684,7 @@ def clean_authors(names: Iterable[str], site_names: Iterable[str] = ()) -> tuple
                 or len(person.split()) > _MAX_AUTHOR_WORDS
                 or _NO_NAME.search(person)
                 or _ROLE.match(person)
+                or _is_phrase(person)
                 or name_key(person) in sites
             ):
                 continue
@@ -678,6 +699,19 @@ def _split_names(byline: str) -> Iterator[str]:
             yield from halves
         else:
             yield part
+
+
+_PARTICLES = frozenset(
+    "al el ibn bin bint abu d de del della der den di da do dos das la le les los"
+    " van von zu zum af av ten ter y e i mc mac o st ’t 't".split()
+)
+
+
+def _is_phrase(name: str) -> bool:
+    """Whether a name begins as no name does: in small letters, unless with "van" or the like."""
+    words = name.split()
+    first = words[0]
+    return len(words) > 1 and first.islower() and first.casefold() not in _PARTICLES
 
 
 _URL = re.compile(r"\bhttps?:\S*|\bwww\.\S+", re.IGNORECASE)
@@ -703,7 +737,10 @@ def _authors(
     marked = [
         text
         for element in tree.xpath("(.//*[@itemprop='author'] | .//a[@rel='author'])[position()<=5]")
-        if (text := _clean(" ".join(element.itertext())))
+        # An author's name may stand in a box that tells of the author's life.
+        for named in element.xpath("(.//*[@itemprop='name'])[1]") or [element]
+        if (text := _clean(named.get("content") or " ".join(named.itertext())))
+        and len(text) <= _MAX_BYLINE_CHARS
     ]
     authors = clean_authors(marked, site_names)
     if authors:

@@ -578,10 +578,12 @@ def _reads(lines: Sequence[Line], index: int, matter: _Matter, *, after_prose: b
         if byline and len(matter.authors) < _MAX_AUTHORS:
             _take_byline(byline, matter)
         return True
-    if line.kind is not Kind.SHORT or line.words > 25 or line.shorts_in_group > _MENU_LINES:
+    if line.kind is not Kind.SHORT or line.words > 25:
         return False
     byline = parse_byline(line.text)
     if byline is None or len(matter.authors) >= _MAX_AUTHORS:
+        return False
+    if line.shorts_in_group > _MENU_LINES and (matter.authors or not byline.explicit):
         return False
     # A bare name is an author's between headline and text, or beside a date line.
     beside = any(
