@@ -13,7 +13,6 @@ import gzip
 import json
 import sys
 import time
-from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,12 +21,11 @@ from apache_beam.utils.timestamp import Timestamp
 
 from schemas.records import Article, Extraction, Fingerprint
 from transforms.deduplication import (
-    Member,
     bucket_keys,
-    candidate_pairs,
     copy_kind,
     likeness,
     lsh_shape,
+    pairs_of_shard,
 )
 from transforms.fingerprints import fingerprint_article
 
@@ -50,15 +48,14 @@ def links(
     fingerprints: dict[str, Fingerprint], threshold: float, horizon_micros: int
 ) -> dict[tuple[str, str], str]:
     bands, band_rows = lsh_shape(threshold)
-    buckets: defaultdict[bytes, list[Member]] = defaultdict(list)
-    for fingerprint in fingerprints.values():
-        for key in bucket_keys(fingerprint, bands, band_rows):
-            buckets[key].append(
-                (fingerprint.origin, fingerprint.observed_at.micros, fingerprint.content_hash)
-            )
-    pairs = {
-        pair for members in buckets.values() for pair in candidate_pairs(members, horizon_micros)
-    }
+    entries = (
+        (
+            (fingerprint.origin, fingerprint.observed_at.micros, fingerprint.content_hash),
+            bucket_keys(fingerprint, bands, band_rows).astype("<u8").tobytes(),
+        )
+        for fingerprint in fingerprints.values()
+    )
+    pairs = pairs_of_shard(entries, horizon_micros)
     kinds = {}
     for left, right in pairs:
         a, b = fingerprints[left], fingerprints[right]
@@ -87,7 +84,8 @@ def main() -> int:
         if row["hours_apart"] <= 24
     }
     print(
-        "threshold  links  near  exact  abridged  found of pairs >= threshold  jaccard < .4  seconds"
+        "threshold  links  near  exact  abridged  found of pairs >= threshold  jaccard < .4"
+        "  seconds"
     )
     for threshold in THRESHOLDS:
         began = time.perf_counter()
@@ -111,7 +109,8 @@ def main() -> int:
     pairs = {tuple(sorted((row["a"], row["b"]))) for row in rows("plagiarised_pairs.jsonl.gz")}
     found = links(plagiarised, 0.5, HORIZON_MICROS)
     print(
-        f"plagiarised: {len(pairs & set(found))} of {len(pairs)} found, {len(set(found) - pairs)} others"
+        f"plagiarised: {len(pairs & set(found))} of {len(pairs)} found,"
+        f" {len(set(found) - pairs)} others"
     )
     return 0
 

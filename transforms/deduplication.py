@@ -5,10 +5,11 @@ text of the run. Bounded; no failures. Bodies do not travel here, only fingerpri
 
 Four steps, the first three in Beam's own terms:
 
-1. **Candidates.** Each fingerprint is put under its content hash, its LSH bands and its anchors,
-   in sliding windows of twice the horizon, one horizon apart. Why two copies within the horizon
-   always meet: the window that starts at the last multiple of the horizon before the earlier copy
-   reaches at least one horizon beyond it. What shares a key in a window is a candidate pair.
+1. **Candidates.** Each fingerprint has keys: its content hash, its LSH bands and its anchors. They
+   are grouped in sliding windows of twice the horizon, one horizon apart. Why two copies within
+   the horizon always meet: the window that starts at the last multiple of the horizon before the
+   earlier copy reaches at least one horizon beyond it. What shares a key in a window is a
+   candidate pair.
 2. **Links.** Candidate pairs are joined with both fingerprints and verified: a link needs equal
    content hashes, or a Jaccard similarity of the shingles above the threshold, or that one text
    contains nearly all of the other.
@@ -20,6 +21,7 @@ Four steps, the first three in Beam's own terms:
 
 from __future__ import annotations
 
+import bisect
 import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -40,12 +42,14 @@ ABRIDGED_CONTAINMENT = 0.8
 """Share of the shorter text's shingles that the longer one must hold."""
 WHOLE_TEXT_SHARE = 0.9
 """A text with this share of the longest member's words may be canonical; a shorter one is cut."""
-MAX_PAIRED_BUCKET = 64
+MAX_PAIRED_BUCKET = 16
 """In a larger bucket each text is paired with a few hubs instead of with all others."""
 _HUBS = 8
-_EXACT, _BAND, _ANCHOR = b"h", b"b", b"a"
+BUCKET_SHARDS = 16
+"""Groups that the keys of all texts are spread over: as many workers can share the pairing."""
 _CANDIDATE_RECALL = 0.98
 
+Keys = npt.NDArray[np.uint64]
 Shingles = npt.NDArray[np.uint32]
 Member = tuple[str, int, str]
 """What meets others in a bucket: (origin, observed at in microseconds, content hash)."""
@@ -64,17 +68,28 @@ def lsh_shape(threshold: float) -> tuple[int, int]:
     return SIGNATURE_LENGTH, 1
 
 
-def bucket_keys(fingerprint: Fingerprint, bands: int, rows: int) -> list[bytes]:
-    """The keys under which a fingerprint meets its candidates: hash, bands and anchors."""
-    keys = [_EXACT + bytes.fromhex(fingerprint.content_hash)[:16]]
-    row_bytes = 4 * rows
-    for band in range(bands if fingerprint.signature else 0):
-        part = fingerprint.signature[band * row_bytes : (band + 1) * row_bytes]
-        keys.append(_BAND + band.to_bytes(2, "little") + part)
-    keys.extend(
-        _ANCHOR + fingerprint.anchors[at : at + 8] for at in range(0, len(fingerprint.anchors), 8)
-    )
-    return keys
+def bucket_keys(fingerprint: Fingerprint, bands: int, rows: int) -> Keys:
+    """The keys under which a fingerprint meets its candidates: 64-bit hashes, distinct.
+
+    One for the content hash (odd), one for each LSH band and one for each anchor (even).
+    """
+    exact = int(fingerprint.content_hash[:16], 16) | 1
+    keys = [np.array([exact], np.uint64)]
+    if fingerprint.signature:
+        signature = np.frombuffer(fingerprint.signature, "<u4").astype(np.uint64)
+        hashed = np.arange(1, bands + 1, dtype=np.uint64)  # so that bands do not meet each other
+        for row in signature[: bands * rows].reshape(bands, rows).T:
+            hashed = (hashed ^ row) * np.uint64(0x9E3779B97F4A7C15)
+            hashed ^= hashed >> np.uint64(32)
+        keys.append(hashed & ~np.uint64(1))
+    anchors = np.frombuffer(fingerprint.anchors, "<u8").astype(np.uint64)
+    keys.append(anchors & ~np.uint64(1))
+    return np.unique(np.concatenate(keys))
+
+
+def shard_of(keys: Keys) -> npt.NDArray[np.int64]:
+    """The shard that each key is grouped in."""
+    return (keys >> np.uint64(1)).astype(np.int64) % BUCKET_SHARDS
 
 
 def representatives(members: Iterable[Member]) -> list[Member]:
@@ -94,19 +109,45 @@ def candidate_pairs(members: Iterable[Member], horizon_micros: int) -> Iterator[
     """Pairs of origins in one bucket that were observed within the horizon, lesser origin first.
 
     A bucket of more than ``MAX_PAIRED_BUCKET`` members is one text with many copies, or a phrase
-    that many texts share: there each member is paired with its neighbour in time and with a few
-    hubs, which connects the copies at linear cost.
+    that many texts share: there each member is paired with the one before it and with the first
+    few that the horizon reaches, which connects the copies at linear cost.
     """
     ordered = sorted(set(members), key=lambda member: (member[1], member[0]))
+    times = [observed for _, observed, _ in ordered]
     small = len(ordered) <= MAX_PAIRED_BUCKET
     for place, (origin, observed, _) in enumerate(ordered):
+        first = bisect.bisect_left(times, observed - horizon_micros)
         if small:
-            others = ordered[:place]
+            others = ordered[first:place]
         else:
-            others = [*ordered[max(0, place - 1) : place], *ordered[: min(place, _HUBS)]]
+            others = [*ordered[first : min(first + _HUBS, place)], *ordered[place - 1 : place]]
         for other, other_observed, _ in others:
             if observed - other_observed <= horizon_micros and origin != other:
                 yield (origin, other) if origin < other else (other, origin)
+
+
+def pairs_of_shard(
+    entries: Iterable[tuple[Member, bytes]], horizon_micros: int
+) -> set[tuple[str, str]]:
+    """The candidate pairs among members with their keys (little-endian uint64) of one shard."""
+    members: list[Member] = []
+    keys: list[Keys] = []
+    for member, packed in entries:
+        members.append(member)
+        keys.append(np.frombuffer(packed, "<u8"))
+    all_keys = np.concatenate(keys)
+    owners = np.repeat(np.arange(len(members)), [part.size for part in keys])
+    order = np.argsort(all_keys, kind="stable")
+    all_keys, owners = all_keys[order], owners[order]
+    starts = np.flatnonzero(np.concatenate([[True], all_keys[1:] != all_keys[:-1]]))
+    ends = np.append(starts[1:], all_keys.size)
+    pairs: set[tuple[str, str]] = set()
+    for start, end in zip(starts[ends - starts > 1], ends[ends - starts > 1], strict=True):
+        bucket = [members[owner] for owner in owners[start:end]]
+        if not int(all_keys[start]) & 1:
+            bucket = representatives(bucket)
+        pairs.update(candidate_pairs(bucket, horizon_micros))
+    return pairs
 
 
 def _shingles(fingerprint: Fingerprint) -> Shingles:
@@ -249,30 +290,38 @@ def settle_component(members: Iterable[Fingerprint], threshold: float) -> list[A
     return assignments
 
 
-class _Candidates(beam.DoFn):
+class _Pairs(beam.DoFn):
     def __init__(self, horizon_micros: int) -> None:
         self._horizon_micros = horizon_micros
 
-    def process(self, bucket: tuple[bytes, Iterable[tuple[str, int]]]) -> Iterator[tuple[str, str]]:
-        yield from candidate_pairs(bucket[1], self._horizon_micros)
+    def process(
+        self, shard: tuple[int, Iterable[tuple[Member, bytes]]]
+    ) -> Iterator[tuple[str, str]]:
+        yield from pairs_of_shard(shard[1], self._horizon_micros)
 
 
 @dataclass
 class FindCandidates(beam.PTransform):
-    """``Fingerprint`` → candidate pairs of origins, each once, in the global window."""
+    """``Fingerprint`` → candidate pairs of origins, each once, in the global window.
+
+    A text has some 80 keys, most of which nothing else has. A group for each would cost Beam far
+    more than what is in it, so keys travel packed, and are grouped by shard and then in NumPy.
+    """
 
     threshold: float = DEFAULT_THRESHOLD
     horizon_seconds: int = DEFAULT_HORIZON_SECONDS
 
     def expand(self, fingerprints: PCollection[Fingerprint]) -> PCollection[tuple[str, str]]:
-        """Group by bucket in windows that no horizon can fall between, and pair what meets."""
+        """Group by shard in windows that no horizon can fall between, and pair what meets."""
         bands, rows = lsh_shape(self.threshold)
 
-        def keyed(fingerprint: Fingerprint) -> Iterator[tuple[bytes, Member]]:
+        def sharded(fingerprint: Fingerprint) -> Iterator[tuple[int, tuple[Member, bytes]]]:
             observed = fingerprint.observed_at.micros
             member = (fingerprint.origin, observed, fingerprint.content_hash[:16])
-            for key in bucket_keys(fingerprint, bands, rows):
-                yield key, member
+            keys = bucket_keys(fingerprint, bands, rows)
+            shards = shard_of(keys)
+            for shard in np.unique(shards).tolist():
+                yield shard, (member, keys[shards == shard].astype("<u8").tobytes())
 
         return (
             fingerprints
@@ -284,10 +333,10 @@ class FindCandidates(beam.PTransform):
             >> beam.WindowInto(
                 window.SlidingWindows(2 * self.horizon_seconds, self.horizon_seconds)
             )
-            | "Buckets" >> beam.FlatMap(keyed).with_output_types(tuple[bytes, Member])
+            | "Shards" >> beam.FlatMap(sharded).with_output_types(tuple[int, tuple[Member, bytes]])
             | beam.GroupByKey()
             | "Pairs"
-            >> beam.ParDo(_Candidates(self.horizon_seconds * 1_000_000)).with_output_types(
+            >> beam.ParDo(_Pairs(self.horizon_seconds * 1_000_000)).with_output_types(
                 tuple[str, str]
             )
             | "Rewindow" >> beam.WindowInto(window.GlobalWindows())

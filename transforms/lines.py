@@ -168,7 +168,7 @@ _LINK_LINE = re.compile(
 _MAX_LINK_HEADING_WORDS = 8
 
 _NOTICE = re.compile(
-    r"©|\(c\) ?(?:19|20)\d\d|\bcopyright\b(?! (?:law|infring|claim|case|holder|act\b|protect|suit))"
+    r"©|\(c\) ?(?:19|20)\d\d|^\W{0,3}copyright\b|\bcopyright (?:©|\(c\)|by\b|(?:19|20)\d\d)"
     r"|all rights? reserved|alle rechte vorbehalten|tous droits réservés|(?:todos los"
     r"|reservados todos"
     r" los) derechos(?: reservados)?|todos os direitos reservados|tutti i diritti riservati"
@@ -177,20 +177,29 @@ _NOTICE = re.compile(
     r"|tüm hakları saklıdır"
     r"|hak cipta|جميع الحقوق محفوظة|版权所有|版權所有|無断転載|무단\s?전재|सर्वाधिकार सुरक्षित"
     r"|may not be (?:reproduced|published|broadcast|copied|republished|redistributed)"
-    r"|without (?:the )?(?:prior )?(?:express )?(?:written )?(?:consent|permission)\b"
+    r"|without (?:the )?(?:prior )?(?:express )?written (?:consent|permission)\b"
     r"|(?:we|this (?:web)?site|site|our partners) uses? (?:\w+ )?cookies|cookie (?:policy|settings"
     r"|preferences)|accept (?:all )?cookies|(?:verwendet|nutzen|verwenden) cookies"
     r"|cookies? (?:zu|para"
     r"|pour|et|und) |utilis\w+ (?:des|les) cookies|usamos cookies|utiliza\w* cookies"
-    r"|utilizz\w+ (?:i )?cookie|privacy (?:policy|notice|statement)|terms (?:of (?:use|service)"
-    r"|(?:&|and) conditions)|datenschutz(?:erklärung|hinweise)|politique de confidentialité"
-    r"|política de privaci?dad|política de privacidade|informativa sulla privacy"
-    r"|политик\w+ конфиденциальности|protected by recaptcha|your (?:email|e-mail) address will not"
+    r"|utilizz\w+ (?:i )?cookie|protected by recaptcha|your (?:email|e-mail) address will not"
     r"|required fields are marked|(?:sign|signed) up (?:to|for) (?:our|the|receive|get)\b"
     r"|subscribe to (?:our|the|receive|get|continue)\b|(?:enter|submit) your e-?mail"
     r"|enable javascript|javascript (?:is|to be) (?:disabled|enabled)",
     re.IGNORECASE,
 )
+# What a notice says as well as a sentence does: it is a notice in a short line.
+_SHORT_NOTICE = re.compile(
+    r"\bcopyright\b|without (?:the )?(?:consent|permission)\b"
+    r"|privacy (?:policy|notice|statement)|terms (?:of (?:use|service)|(?:&|and) conditions)"
+    r"|datenschutz(?:erklärung|hinweise)|politique de confidentialité"
+    r"|política de privaci?dade?|informativa sulla privacy|политик\w+ конфиденциальности",
+    re.IGNORECASE,
+)
+_MAX_SHORT_NOTICE_WORDS = 35
+_PICTURE_RIGHTS = re.compile(r"©|copyright", re.IGNORECASE)
+_YEAR = re.compile(r"(?:19|20)\d\d")
+_MAX_PICTURE_RIGHTS_WORDS = 15
 RIGHTS = re.compile(
     r"©|\(c\) ?(?:19|20)\d\d|copyright|rights? reserved|rechte|droits|derechos|direitos|diritti"
     r"|rechten|права|prawa|práva|jog fenntartva|hakları|الحقوق|版权|版權|may not be reproduced",
@@ -305,7 +314,21 @@ def _is_crumb(line: Line) -> bool:
 
 
 def _is_notice(line: Line) -> bool:
-    return len(line.text) <= _MAX_NOTICE_CHARS and _NOTICE.search(line.text) is not None
+    if len(line.text) > _MAX_NOTICE_CHARS:
+        return False
+    if line.words <= _MAX_SHORT_NOTICE_WORDS and _SHORT_NOTICE.search(line.text):
+        return True
+    return _NOTICE.search(line.text) is not None
+
+
+def _is_picture_right(line: Line) -> bool:
+    """Whether a line says whose a picture is ("Copyright Ann Lee/AP"), not whose the page is."""
+    return (
+        line.words <= _MAX_PICTURE_RIGHTS_WORDS
+        and _PICTURE_RIGHTS.search(line.text) is not None
+        and _CREDIT_WORDS.search(line.text) is not None
+        and _YEAR.search(line.text) is None
+    )
 
 
 def _is_link_heading(line: Line) -> bool:
@@ -353,6 +376,7 @@ _TESTS: tuple[tuple[Kind, Callable[[Line], bool]], ...] = (
     (Kind.CRUMB, _is_crumb),
     (Kind.DESK, lambda line: line.words == 1 and is_desk_signature(line.text)),
     (Kind.LINK_HEADING, _is_link_heading),
+    (Kind.CREDIT, _is_picture_right),
     (Kind.NOTICE, _is_notice),
     (Kind.CONTACT, _is_contact),
     (Kind.CREDIT, lambda line: line.words <= 25 and is_photo_credit(line.text)),

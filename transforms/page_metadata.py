@@ -144,11 +144,11 @@ def read_metadata(
     )
     found["language"] = _language(tree, metas, story)
     found["rights"] = _rights(tree, metas, story)
-    beside = _lines_beside_headline(lines, story, metas)
-    authors, author_source = _authors(tree, metas, story, nodes, beside, site_names)
+    stated = _Stated(tree, metas, nodes, story, _lines_beside_headline(lines, story, metas))
+    authors, author_source = _authors(stated, site_names)
     agency = _agency(story, authors)
     tags, tag_source = _tags(metas, story)
-    published, hints = _published(tree, metas, story, beside, address, observed_at)
+    published, hints = _published(stated, address, observed_at)
 
     provenance = [
         Provenance(field, candidate.source)
@@ -476,6 +476,7 @@ def http_url(value: str | None, base: str | None = None) -> str | None:
 
 
 def host_of(url: str | None) -> str | None:
+    """The host of a URL, without "www."."""
     return (urlsplit(url).hostname or "").removeprefix("www.") or None if url else None
 
 
@@ -583,7 +584,12 @@ def _in_full(title: str, others: Iterable[str]) -> str:
     cut = title.rstrip(" .…")
     if len(title) < _MIN_CUT_TITLE_CHARS and not title.endswith(("…", "...")):
         return title
-    return max((other for other in others if other.startswith(cut)), key=len, default=title)
+    longer = (
+        other
+        for other in others
+        if other.startswith(cut) and other[len(cut) :].lstrip()[:1].isalnum()
+    )
+    return max(longer, key=len, default=title)
 
 
 def _element_texts(tree: HtmlElement, tag: str, limit: int) -> Iterator[str]:
@@ -637,7 +643,8 @@ def name_key(name: str) -> str:
 
 
 _BY = re.compile(
-    r"^(?:(?:more about|view (?:all )?posts by|(?:written|story|reported|posted|words|text|published) by)|by|von|par|por|di|af|av|od"
+    r"^(?:(?:more about|view (?:all )?posts by|(?:written|story|reported|posted|words|text"
+    r"|published) by)|by|von|par|por|di|af|av|od"
     r"|door|autor(?:in)?|author|från|tekst|text|redaktion|reporter)\b\s*:?\s+|^(?:by|author)\s*:",
     re.IGNORECASE,
 )
@@ -647,7 +654,8 @@ _AUTHOR_SEPARATOR = re.compile(
 # These join persons as well as the surnames of one: only between two full names are they "and".
 _SURNAME_JOINER = re.compile(r"(?<=\S )\b(?:y|e|i|en)\b(?= \S)")
 _NO_NAME = re.compile(
-    r"https?:|www\.|@|\b[a-z]\w*\.[a-z]\w+\b|\.(?:com|org|net)\b|\d{3}|\w-\w+-\w+-\w|^[\W\d]*$|[<>{}\[\]=]"
+    r"https?:|www\.|@|\b[a-z]\w*\.[a-z]\w+\b|\.(?:com|org|net)\b|\d{3}|\w-\w+-\w+-\w|^[\W\d]*$"
+    r"|[<>{}\[\]=]"
     r"|\b(?:image|photo|photograph|picture|credit|foto|bild)s?\s*:|\bgetty images\b",
     re.IGNORECASE,
 )
@@ -702,8 +710,9 @@ def _split_names(byline: str) -> Iterator[str]:
 
 
 _PARTICLES = frozenset(
-    "al el ibn bin bint abu d de del della der den di da do dos das la le les los"
-    " van von zu zum af av ten ter y e i mc mac o st ’t 't".split()
+    {"abu", "af", "al", "av", "bin", "bint", "d", "da", "das", "de", "del", "della", "den", "der"}
+    | {"di", "do", "dos", "e", "el", "i", "ibn", "la", "las", "le", "les", "los", "mac", "mc", "o"}
+    | {"st", "ten", "ter", "van", "von", "y", "zu", "zum", "'t", "’t"}
 )
 
 
@@ -717,15 +726,22 @@ def _is_phrase(name: str) -> bool:
 _URL = re.compile(r"\bhttps?:\S*|\bwww\.\S+", re.IGNORECASE)
 
 
-def _authors(
-    tree: HtmlElement,
-    metas: _Metas,
-    story: dict[str, Any],
-    nodes: list[dict[str, Any]],
-    beside: Sequence[TextLine],
-    site_names: list[str],
-) -> tuple[tuple[str, ...], str]:
+class _Stated(NamedTuple):
+    """Where a page may state who wrote its article and when."""
+
+    tree: HtmlElement
+    metas: _Metas
+    nodes: list[dict[str, Any]]
+    """Its JSON-LD."""
+    story: dict[str, Any]
+    """The node of the article itself, or an empty one."""
+    beside: Sequence[TextLine]
+    """The lines around the headline, nearest first."""
+
+
+def _authors(stated: _Stated, site_names: list[str]) -> tuple[tuple[str, ...], str]:
     """The authors and where they were found."""
+    tree, metas, nodes, story, beside = stated
     from_json = [name for name, _ in _names(story.get("author") or story.get("creator"), nodes)]
     authors = clean_authors(from_json, site_names)
     if authors:
@@ -752,14 +768,29 @@ def _authors(
     return clean_authors((guessed or "").split(";"), site_names), "trafilatura"
 
 
-def named_beside(lines: Iterable[TextLine]) -> Iterator[str]:
-    """Names in the first line that says that it is a byline, in a date line or on its own."""
-    for line in lines:
-        dated = parse_date_line(line.text)
-        byline = parse_byline(dated.rest if dated else line.text)
-        if byline is not None and byline.explicit and byline.authors:
-            yield from byline.authors
-            return
+def named_beside(lines: Sequence[TextLine]) -> tuple[str, ...]:
+    """Names in the nearest line that is a byline.
+
+    It says so itself ("By …"), or it is nothing but names and has the date beside it.
+
+    Args:
+        lines: those around the headline, nearest first.
+    """
+    dated = [line.time is not None or parse_date_line(line.text) is not None for line in lines]
+    for number, line in enumerate(lines):
+        dates = find_dates(line.text) if dated[number] else []
+        byline = parse_byline(line.text[: dates[0].start] if dates else line.text)
+        if byline is None or not byline.authors:
+            continue
+        beside_date = any(dated[max(0, number - 1) : number + 3])
+        whole = all(" " in name for name in byline.authors) and line.tag not in _SUBHEADINGS
+        if byline.explicit or (number < _MAX_NAME_LINES and whole and beside_date):
+            return byline.authors
+    return ()
+
+
+_MAX_NAME_LINES = 5
+_SUBHEADINGS = frozenset({"h2", "h3", "h4", "h5", "h6"})
 
 
 def _agency(story: dict[str, Any], authors: tuple[str, ...]) -> _Candidate | None:
@@ -845,7 +876,8 @@ def _rights(tree: HtmlElement, metas: _Metas, story: dict[str, Any]) -> _Candida
 
 
 _URL_DATE = re.compile(
-    r"(?:^|[/_\-.])((?:19|20)\d{2})[/\-_.]?(0[1-9]|1[0-2])[/\-_.]?(0[1-9]|[12]\d|3[01])(?=$|[/_\-.])"
+    r"(?:^|[/_\-.])((?:19|20)\d{2})[/\-_.]?(0[1-9]|1[0-2])[/\-_.]?(0[1-9]|[12]\d|3[01])(?=$"
+    r"|[/_\-.])"
 )
 
 
@@ -863,14 +895,10 @@ _PRECISIONS = ("year", "month", "day", "hour", "minute", "second")
 
 
 def _published(
-    tree: HtmlElement,
-    metas: _Metas,
-    story: dict[str, Any],
-    beside: Sequence[TextLine],
-    url: str | None,
-    observed_at: Timestamp,
+    stated: _Stated, url: str | None, observed_at: Timestamp
 ) -> tuple[PublicationDate | None, tuple[DateHint, ...]]:
     """When the page says it was published; a date of modification is only a hint."""
+    tree, metas, _, story, beside = stated
     marked = [
         _Candidate(element.get("datetime") or element.get("content") or "", "meta")
         for element in tree.xpath(

@@ -249,6 +249,12 @@ _MAX_KIN = 0.2
 
 _MAX_KIN_ACROSS_BREAK = 0.3
 
+_MAX_KIN_UNDER_HEAD = 0.25
+"""Under a line printed twice goes on the same story if it is so much alike, …"""
+
+_MIN_KIN_OF_REPRINT = 0.8
+"""… unless it is the same text once more."""
+
 _MIN_KIN_TO_GO_ON = 0.12
 """A story goes on after a pause only with a stretch that shares this much with it."""
 
@@ -280,9 +286,13 @@ def _stories(lines: Sequence[Line], heads: set[int]) -> list[_Story]:
         )
         wide = notice or broken or gap > _MAX_PAUSE_LINES
         far = kin < (_MAX_KIN_ACROSS_BREAK if broken else _MAX_KIN)
-        if full and (head is not None or (wide and far)):
-            first = previous_end if head is None else head
-            stories.append(_Story(first, [stretch], terms, parted=head is not None or broken))
+        headed = head is not None and (
+            not _MAX_KIN_UNDER_HEAD <= kin < _MIN_KIN_OF_REPRINT
+            or _is_announced(lines, head, stretch.start)
+        )
+        if full and (headed or (wide and far)):
+            first = previous_end if head is None or not headed else head
+            stories.append(_Story(first, [stretch], terms, parted=headed or broken))
         elif (
             kin >= _MAX_KIN
             or (gap <= _MAX_TIGHT_LINES and not notice)
@@ -296,6 +306,13 @@ def _stories(lines: Sequence[Line], heads: set[int]) -> list[_Story]:
             continue
         previous_end = stretch.end
     return _told(lines, stories, heads)
+
+
+def _is_announced(lines: Sequence[Line], head: int, start: int) -> bool:
+    """Whether a date line, a byline or a caption printed twice stands between headline and text."""
+    between = range(head + 1, start + 1)
+    captions = sum(lines[index].kind is Kind.CAPTION for index in between)
+    return captions > 1 or any(_is_signed(lines, index) for index in between)
 
 
 _MAX_TERMS = 2_000
@@ -462,6 +479,15 @@ def _body(
     lines: Sequence[Line], story: _Story, start: int, matter: _Matter
 ) -> tuple[list[str], float]:
     """The body's paragraphs and the share of its words that stand in prose."""
+    kept = _kept(lines, story, start, matter)
+    _trim_tail(kept)
+    total = sum(line.words for line in kept)
+    prose = sum(line.words for line in kept if line.kind is Kind.PROSE)
+    return [line.text for line in kept], prose / total if total else 0.0
+
+
+def _kept(lines: Sequence[Line], story: _Story, start: int, matter: _Matter) -> list[Line]:
+    """The lines of a story's stretches that may belong to its body; captions go to ``matter``."""
     headline = lines[story.headline].folded if story.headline is not None else None
     kept: list[Line] = []
     pending: list[Line] = []
@@ -492,10 +518,7 @@ def _body(
                 and line.folded not in seen
             ):
                 pending.append(line)
-    _trim_tail(kept)
-    total = sum(line.words for line in kept)
-    prose = sum(line.words for line in kept if line.kind is Kind.PROSE)
-    return [line.text for line in kept], prose / total if total else 0.0
+    return kept
 
 
 _MAX_LIST_LINES = 12
