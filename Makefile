@@ -25,7 +25,8 @@ $(VENV)/ready: pyproject.toml requirements-dev.lock
 
 demo: setup
 	$(BIN)/newsbeam ingest seeds --output news
-	$(BIN)/python -m docs.demo_query news
+	$(BIN)/duckdb -c "SELECT date, topic, language, title, len(entities) AS entities \
+	  FROM read_parquet('news/articles/**/*.parquet', hive_partitioning = true) ORDER BY date, title"
 
 test: setup
 	$(BIN)/python -m pytest
@@ -36,11 +37,11 @@ lint: setup
 	$(BIN)/mypy
 
 bench: setup
-	$(BIN)/python benchmarks/dedup.py
-	$(BIN)/python benchmarks/dumps.py
-	$(BIN)/python benchmarks/pages.py --limit 60
-	$(BIN)/python benchmarks/topics.py
-	$(BIN)/python benchmarks/entities.py
+	$(BIN)/python -m benchmarks.dedup
+	$(BIN)/python -m benchmarks.dumps
+	$(BIN)/python -m benchmarks.pages
+	$(BIN)/python -m benchmarks.topics
+	$(BIN)/python -m benchmarks.entities
 
 docs: setup
 	$(BIN)/python -m docs.generate

@@ -12,8 +12,10 @@ def main() -> int:
     logging.basicConfig(
         level=logging.ERROR, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr
     )
-    from pipelines.cli import main as run  # noqa: PLC0415 - only now
-
+    try:
+        from pipelines.cli import main as run  # noqa: PLC0415 - only now
+    except KeyboardInterrupt:  # importing Beam takes seconds
+        return 130
     return run()
 
 

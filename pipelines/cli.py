@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import signal
 import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -37,7 +38,7 @@ exit codes:
   {FAILED}    the run failed or its account does not balance, and nothing was added to the dataset;
        with --strict also when an input failed
   {BAD_USAGE}    bad usage: an option, source or output that cannot be used as given
-  {INTERRUPTED}  interrupted; nothing was added to the dataset
+  {INTERRUPTED}  interrupted (Ctrl-C, SIGTERM); nothing was added to the dataset
 """
 
 
@@ -155,6 +156,10 @@ def _set_up_logging(*, quiet: bool) -> None:
         logging.getLogger(library).setLevel(logging.CRITICAL)
 
 
+def _interrupt(_signal: int, _frame: object) -> None:
+    raise KeyboardInterrupt
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; gives the exit code."""
     arguments, beam_options = make_parser().parse_known_args(argv)
@@ -167,6 +172,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return nullcontext()
         return progress_bar(errors, watch) if errors.is_terminal else progress_log(watch)
 
+    signal.signal(signal.SIGTERM, _interrupt)  # a scheduler's way to say Ctrl-C
     try:
         config = to_config(arguments, beam_options)
         report = ingest(config, watching=watching)

@@ -14,6 +14,7 @@ from transforms.page_metadata import (
     PageMetadata,
     clean_authors,
     read_metadata,
+    text_lines,
     url_date,
     without_site_name,
 )
@@ -176,9 +177,46 @@ def test_entities_in_metadata_are_text() -> None:
     assert read(html(head)).title == "Bridge & ferry – what now"
 
 
+def test_entities_escaped_twice_are_text() -> None:
+    story = {**STORY, "headline": "Bridge reopens&amp;#8230; after two years"}
+    assert read(html(json_ld(story))).title == "Bridge reopens… after two years"
+
+
+def test_a_title_that_was_cut_is_given_in_full() -> None:
+    whole = "Bridge over the river reopens two years after a flood washed away its middle arch and "
+    whole += "cut the town in two"
+    head = json_ld({**STORY, "headline": whole[:100]}) + meta(og__title=f"{whole} | Daily Example")
+    assert read(html(head, f"<h1>{whole}</h1>")).title == whole
+
+
 def test_the_site_is_the_host_where_no_name_is_given() -> None:
     result = read(html())
     assert (result.site, source_of(result, "site")) == ("news.example", "url")
+
+
+@pytest.mark.parametrize(
+    ("below", "authors"),
+    [
+        ("<p>By Ana Example</p>", ("Ana Example",)),
+        ("<p>By Ana Example | 2 March 2026</p>", ("Ana Example",)),
+        ("<p>Ana Example</p><p>2 March 2026</p>", ("Ana Example",)),
+        ("<p>2 March 2026</p><p>Ana Example, Bo Sample</p>", ("Ana Example", "Bo Sample")),
+        ("<p>Ana Example</p>", ()),
+        ("<h2>River Town</h2><p>2 March 2026</p>", ()),
+    ],
+)
+def test_a_line_below_the_headline_names_the_authors(below: str, authors: tuple[str, ...]) -> None:
+    story = "".join(f"<p>{paragraph}</p>" for paragraph in PARAGRAPHS)
+    assert read(html("", f"<h1>Bridge reopens</h1>{below}{story}")).authors == authors
+
+
+def test_an_author_is_told_from_the_box_about_the_author() -> None:
+    box = (
+        "<div itemprop=author><span itemprop=name>Ana Example</span> grew up by the river, and "
+        "writes about bridges.</div>"
+    )
+    result = read(html("", f"<h1>Bridge reopens</h1>{box}"))
+    assert (result.authors, source_of(result, "authors")) == (("Ana Example",), "markup")
 
 
 def test_an_agency_among_the_authors_is_named() -> None:
@@ -306,11 +344,31 @@ def test_the_name_of_the_site_is_cut_from_titles(title: str, left: str) -> None:
         (["Staff Writer", "admin", "Daily Example"], ()),
         (["Ana Example, Chief Political Correspondent"], ("Ana Example",)),
         (["Ana Example March 2, 2026"], ("Ana Example",)),
+        (["Ana Example February 8"], ("Ana Example",)),
+        (["image.dataset.src", "wp-block-post-author"], ()),
+        (["Ana Example, and her dogs"], ("Ana Example",)),
+        (["Jan van der Sample", "van der Sample"], ("Jan van der Sample", "van der Sample")),
+        (["More about Ana Example"], ("Ana Example",)),
         (["李小明"], ("李小明",)),
     ],
 )
 def test_authors_are_persons(names: list[str], cleaned: tuple[str, ...]) -> None:
     assert clean_authors(names, ["The Daily Example"]) == cleaned
+
+
+# ── lines ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_lines_say_how_much_of_them_is_a_link_and_what_time_they_state() -> None:
+    page = load_html(
+        "<html><body><h2>One</h2><ul><li><a href=/2>Two</a></li></ul>"
+        "<p>Th<b>re</b>e<br>four</p><div><time datetime=2026-03-02>today</time></div></body></html>"
+    )
+    lines = list(text_lines(page))
+    assert [line.text for line in lines] == ["One", "Two", "Three", "four", "today"]
+    assert [line.linked for line in lines] == [0, 1, 0, 0, 0]
+    assert [line.tag for line in lines] == ["h2", "li", "p", "", "div"]
+    assert lines[-1].time == "2026-03-02"
 
 
 JSON = st.recursive(

@@ -9,6 +9,7 @@ Extracting
     ``extraction``     ``ExtractArticles``: pages to articles
     ``segmentation``   the articles of a text dump
     ``saved_pages``    the article of a saved page or feed item
+    ``page_metadata``  what a saved page says about its article, and where
     ``bylines``        authors, agencies and desks in a line
     ``dates``          publication dates, and how far to trust them
 Comparing

@@ -3,9 +3,10 @@
 Bytes of one archive → ``Page | Failure``, streamed: no more than one record is held, and none that
 is larger than its bound. Read with fastwarc, which is maintained (2021 to 2.0 in November 2026),
 Apache-2.0, and made for streams; warcio, the alternative, is older (2017) and as fit, but parses in
-Python and some ten times as slowly. Two things neither says are added here: that an archive was
-cut (fastwarc ends quietly), and the decoding of a payload whose stated encoding is not its real
-one, as in archives whose crawler stored the payload decoded and the headers as they were.
+Python and took twice as long (2,400 pages of 408 MB, compressed record by record: 1.0 s against
+0.45 s). Two things neither says are added here: that an archive was cut (fastwarc ends quietly),
+and the decoding of a payload whose stated encoding is not its real one, as in archives whose
+crawler stored the payload decoded and the headers as they were.
 """
 
 from __future__ import annotations

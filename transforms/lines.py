@@ -28,6 +28,7 @@ class Kind(Enum):
     NOTICE = "notice"
     LINK_HEADING = "link-heading"
     CONTACT = "contact"
+    PROMOTION = "promotion"
     SEPARATOR = "separator"
     DESK = "desk"
 
@@ -74,6 +75,8 @@ _LETTERS = re.compile(r"[^\W\d_]")
 MIN_PROSE_WORDS = 6
 _MIN_OPEN_PROSE_WORDS = 25
 """A line so long is prose even where it ends in no full stop."""
+
+_MAX_CAPITALISED_SHARE = 0.6
 
 _CRUMB_WORDS = (
     r"advertisements?|advert|ads?|annonce|annons|anzeige|werbung|publicidad|publicidade|pubblicità"
@@ -223,6 +226,17 @@ _PHOTO_TAIL = re.compile(
     r"|imago images|unsplash)\S{0,20})\.?$",
     re.IGNORECASE,
 )
+# "… at the quay.Photo: Ann Lee", "… at the quayCredit: AP": a credit that lost its line break.
+_GLUED_CREDIT = re.compile(
+    r"[^\W_][.!?”\"»)]?(?<![\s/-])(?:(?:Credits?|Photo|Image|Picture|Foto|Bild|Quelle|Getty"
+    r"|Unsplash|Pexels|Pixabay|Shutterstock|Imago|IMAGO)\s?[:/©][^.!?]{2,60}"
+    r"|(?:Getty Images|Shutterstock|iStock|Unsplash|Pixabay)[^.!?]{0,40})\.?$"
+)
+_CAPTION_LABEL = re.compile(
+    r"^(?:image |photo |picture )?(?:caption|legend|legende|légende|bildunterschrift|bildtext"
+    r"|pie de foto|legenda|didascalia|bijschrift|bildbeschreibung|подпись)\s*:",
+    re.IGNORECASE,
+)
 # "… at the quay. ANN LEE / REUTERS": behind the sentence, a few words in nothing but capitals.
 _CAPITALS_TAIL = re.compile(r"[.!?”\"»)]\s+((?:[^\W\d_]\.[\s-]?){0,3}[^\W\d_][^.!?:;\d]{2,40})$")
 _MAX_CAPITALS_WORDS = 6
@@ -233,6 +247,72 @@ _EMAIL = re.compile(r"[\w.+-]{1,64}@[\w-]{1,64}(?:\.[\w-]{1,64}){1,4}")
 _MAX_CONTACT_WORDS = 60
 
 _SEPARATOR_MARKS = frozenset("*＊⁂•·∙◆◇■□●○★☆~_=#—–―─━-§")
+# Lines that ask the reader for something: to subscribe, follow, sign in, enlarge a picture.
+_PROMOTION = re.compile(
+    r"^\W{0,3}(?:(?:subscribe|sign (?:up|in)|log ?in (?:to|or)|follow (?:us|our|me)|donate"
+    r"|follow .{2,40} on (?:x|twitter|facebook|instagram|threads|google|whatsapp)"
+    r"|join (?:us on|the (?:conversation|discussion)|.{0,40}(?:whatsapp|telegram|newsletter))"
+    r"|download our|get (?:our|unlimited|all the latest|the latest|breaking|the day['’]s)"
+    r"|support (?:our|independent|local|quality)|register (?:now|for free)|already a (?:sub|mem)\w+"
+    r"|become an? (?:member|subscriber|patron|supporter)|stay (?:up to date|connected)"
+    r"|(?:to )?(?:keep|continue) reading|to (?:read|view|access|unlock) (?:the full|this)"
+    r"|(?:don['’]t|do not) have an account|create (?:an?|your) (?:free )?account"
+    r"|you (?:can|must|need to|have to) (?:save this|be logged|sign|log|register|subscribe)"
+    r"|(?:do you )?have (?:a|any) (?:news )?(?:tips?|story)|send us"
+    r"|(?:please )?(?:contact|email) us"
+    r"|(?:please )?(?:let us know|tell us)|share your (?:thoughts|views|opinions?|stor\w+)"
+    r"|th(?:is|e) (?:article|story|post|piece|report) (?:was |has been )?(?:first|originally"
+    r"|previously) (?:appeared|published)|add .{2,40} (?:to|as) (?:your|a) .{0,30}(?:google|feed"
+    r"|preferred)|advertisement|this advertisement|ad ?block|view this post|a post shared by"
+    r"|(?:open|click|tap|enlarge) (?:this |the |to )?(?:photo|image|picture|gallery|in gallery)"
+    r"|(?:we|our \w+) may (?:earn|receive|get) (?:an? )?(?:\w+ )?commission|your support"
+    r"|please (?:consider|subscribe|enable)|thank you for (?:reading|subscribing|your (?:support"
+    r"|patience))|previous article|next article|read (?:more|also|next) (?:here|on|from|:)"
+    r"|submit a (?:correction|comment)"
+    # German
+    r"|jetzt (?:abonnieren|anmelden|registrieren|kostenlos|testen)|melden sie sich|abonnieren sie"
+    r"|abonniere|folgen sie uns|folge uns|folgst du|hier (?:können sie|kannst du|anmelden"
+    r"|abonnieren)|um eingebettete|mit (?:meiner|ihrer|der) anmeldung|bereits abonnent"
+    r"|lesen sie (?:hier|auch|weiter|jetzt)|lest (?:hier|auch)|schreib(?:en sie|t)? uns"
+    # French
+    r"|abonnez-vous|inscrivez-vous|suivez[- ](?:nous|toute l['’])|recevez|téléchargez"
+    r"|rejoignez(?:-nous)?|connectez-vous|créez votre compte|déjà abonné|il vous reste"
+    # Spanish, Portuguese, Italian
+    r"|suscríb\w+|regístrate|inicia sesión|síguenos|sigue (?:a|toda|nuestr\w+)|únete|assine"
+    r"|inscreva-se|cadastre-se|siga (?:o|a|no|nosso)|receba|clique (?:aqui|para)|já é assinante"
+    r"|iscriviti|abbonati|segui(?:ci|te)|scarica|clicca (?:qui|per)"
+    # Dutch, Nordic, Polish, Czech
+    r"|abonneer|schrijf je in|volg ons|meld je aan|prenumerera|följ oss|logga in|abonner"
+    r"|følg oss|følg os|meld deg på|tilaa|zapisz się|subskrybuj|obserwuj nas|dołącz do|zaloguj"
+    r"|pozostało jeszcze|czytaj dalej|odebírejte|sledujte nás|přihlaste"
+    # Russian, Ukrainian, Turkish, Indonesian, Vietnamese
+    r"|подпис(?:ывайтесь|аться|ывайся)|присоединяйтесь|следите за|читайте (?:нас|больше|далее)"
+    r"|скачайте|зарегистрируйтесь|підпис(?:уйтесь|атися)|приєднуйтесь|слідкуйте за|читайте нас"
+    r"|abone ol\w*|takip edin|bizi takip|ikuti|gabung|đăng ký|theo dõi)\b|登録|订阅|訂閱|구독)",
+    re.IGNORECASE,
+)
+_MAX_PROMOTION_WORDS = 25
+
+# What one only writes of where one addresses the reader, and the words that do.
+_CHANNEL = re.compile(
+    r"newsletters?\b|\b(?:subscribe|abonnier\w*|abonne[zr]\b|suscr[ií]b\w+|assine\b)"
+    r"|(?:whatsapp|telegram)[- ](?:channel|kanal|canale?|chaîne|groups?)|(?:chaîne|canal|kanał"
+    r"|канал\w*) (?:de |no |do |на |в )?(?:whatsapp|telegram)|google (?:news|discover)|\binbox\b"
+    r"|push-?(?:notification|nachricht|mitteilung)|news-?app\b",
+    re.IGNORECASE,
+)
+_ADDRESS = re.compile(
+    r"\b(?:you|your|our|us|sie|ihr|ihre[nm]?|uns|unser\w*|du|dein\w*|dir|vous|votre|vos|notre"
+    r"|nos|tu|tus|te|usted|nuestr\w+|seu|sua|você|noss\w+|vostr\w+|nostr\w+|je|jouw|uw|onze"
+    r"|din|dig|deg|vår\w*|twoj\w*|nasz\w*|ваш\w*|наш\w*|нас|вас|siz\w*|anda|kami|bạn)\b",
+    re.IGNORECASE,
+)
+_SPEECH = re.compile(r"[\"“”«»„]")
+_MAX_CHANNEL_WORDS = 40
+
+# What is left of an embedded post: its picture's address, its writer with account and date.
+_EMBED = re.compile(r"pic\.twitter\.com/|^[—–-]\s?.{2,60}\(@\w{2,30}\)")
+
 # A rule, three asterisks, a row of dots: what parts two texts, or two parts of one.
 _SEPARATOR = re.compile(r"(?:[*＊⁂•·∙◆◇■□●○★☆~_=#—–―─━-]\s?){3,}|[⁂§]")
 
@@ -341,7 +421,11 @@ def _is_caption(text: str) -> bool:
         inside = credit[1]
         if parse_agency(inside) or (_CREDIT_WORDS.search(inside) and len(inside.split()) <= 9):
             return True
-    if _PHOTO_TAIL.search(text[-120:]):
+    if (
+        _PHOTO_TAIL.search(text[-120:])
+        or _CAPTION_LABEL.match(text)
+        or _GLUED_CREDIT.search(text[-100:])
+    ):
         return True
     capitals = _CAPITALS_TAIL.search(text[-80:])
     return (
@@ -350,6 +434,16 @@ def _is_caption(text: str) -> bool:
         and len(capitals[1].split()) <= _MAX_CAPITALS_WORDS
         and len(text.split()) <= _MAX_CAPITALS_CAPTION_WORDS
     )
+
+
+def _is_promotion(line: Line) -> bool:
+    """Whether a line asks the reader to subscribe, follow, sign in …, or is an embedded post."""
+    text = line.text
+    if line.words <= _MAX_PROMOTION_WORDS and _PROMOTION.match(text):
+        return True
+    if line.words <= _MAX_CHANNEL_WORDS and _CHANNEL.search(text):
+        return _ADDRESS.search(text) is not None and _SPEECH.search(text) is None
+    return _EMBED.search(text) is not None
 
 
 def _is_separator(line: Line) -> bool:
@@ -363,7 +457,7 @@ def _is_contact(line: Line) -> bool:
 
 def _is_prose(line: Line) -> bool:
     if line.words >= _MIN_OPEN_PROSE_WORDS:
-        return True
+        return bool(_FULL_STOP.search(line.text)) or not _is_run_of_names(line.text)
     if line.words >= MIN_PROSE_WORDS and SENTENCE_END.search(line.text):
         return True
     if line.words >= 12 and (_CLOSING_QUOTE.search(line.text) or _INNER_END.search(line.text)):
@@ -380,9 +474,16 @@ _TESTS: tuple[tuple[Kind, Callable[[Line], bool]], ...] = (
     (Kind.NOTICE, _is_notice),
     (Kind.CONTACT, _is_contact),
     (Kind.CREDIT, lambda line: line.words <= 25 and is_photo_credit(line.text)),
+    (Kind.PROMOTION, _is_promotion),
     (Kind.CAPTION, lambda line: line.words <= _MAX_CAPTION_WORDS and _is_caption(line.text)),
     (Kind.PROSE, _is_prose),
 )
+
+
+def _is_run_of_names(text: str) -> bool:
+    """Whether most words are capitalised, as in a menu whose entries were joined to one line."""
+    words = text.split()
+    return sum(word[0].isupper() for word in words) > _MAX_CAPITALISED_SHARE * len(words)
 
 
 def _is_weak(line: Line) -> bool:

@@ -1,15 +1,19 @@
 """Saved pages and feed items → articles.
 
 ``Page`` of kind ``html`` or ``feed-item`` → one ``Article``, or the ``Failure`` that says why there
-is none. The body of a page is trafilatura's. Its metadata are read here, each from the best place
-that states it, and the place is noted: JSON-LD (schema.org) before OpenGraph before other ``meta``
-elements, microdata and markup, and trafilatura's heuristics last. Pure and bounded by its input.
+is none. The main text of a page is trafilatura's; what of it is not body is taken off here, and
+read where it says who wrote the article and when. The page's metadata, with the sources that their
+provenance may name, are those of ``page_metadata``. Pure and bounded by its input.
+
+``Article.hints`` holds the page's date of modification with the source ``modified``: it is never
+taken for the date of publication.
 """
 
 from __future__ import annotations
 
 import functools
 import importlib.metadata
+import itertools
 import re
 from collections.abc import Container, Iterable, Iterator
 from typing import Any, NamedTuple
@@ -29,6 +33,7 @@ from transforms.dates import (
     parse_metadata_date,
 )
 from transforms.decoding import Decoded, UndecodableText, decode_text
+from transforms.lines import Kind, read_lines
 from transforms.page_metadata import (
     PageMetadata,
     TextLine,
@@ -94,11 +99,11 @@ def _extract(page: Page, decoded: Decoded) -> Article | Failure:
     if sign is not None:
         message = f"it is a page before the page, not an article: {sign}"
         return _failure(page, "rejected", "challenge-page", message)
-    linked = link_keys(lines, ("".join(anchor.itertext()) for anchor in tree.iter("a")))
-    sign = link_list_sign(paragraphs, linked)
+    anchors = ["".join(anchor.itertext()) for anchor in _links_out(tree)]
+    sign = link_list_sign(paragraphs, anchors, is_dated=about.published is not None)
     if sign is not None:
         return _failure(page, "rejected", "no-article", f"it is a list of links: {sign}")
-    body = clean_body(paragraphs, linked, about)
+    body = clean_body(paragraphs, link_keys(lines, anchors), about)
     words = _words(body.paragraphs)
     if words < MIN_BODY_WORDS:
         message = (
@@ -177,22 +182,24 @@ def _main_text(tree: HtmlElement, url: str | None, lines: Iterable[TextLine]) ->
     """The paragraphs that trafilatura takes for the page's main text.
 
     Where its quick mode leaves out most of the prose that the page shows, its thorough mode, which
-    compares several extractors, is asked as well.
+    compares several extractors, is asked as well; and where neither finds any, its lenient one.
     """
     quick = _trafilatura(tree, url, fast=True)
     shown = [line.text for line in lines if line.linked < _MAX_PROSE_LINKED]
     if _words(quick) >= _MIN_SHARE_OF_PROSE * _words(filter(is_prose, shown)):
         return quick
-    return max(quick, _trafilatura(tree, url, fast=False), key=_words)
+    thorough = _trafilatura(tree, url, fast=False)
+    longest = max(quick, thorough, key=_words)
+    return longest or _trafilatura(tree, url, fast=True, favor_recall=True)
 
 
 _MAX_PROSE_LINKED = 0.5
 _MIN_SHARE_OF_PROSE = 0.3
 
 
-def _trafilatura(tree: HtmlElement, url: str | None, *, fast: bool) -> list[str]:
+def _trafilatura(tree: HtmlElement, url: str | None, **options: bool) -> list[str]:
     document: Any = trafilatura.bare_extraction(
-        tree, url=url, fast=fast, include_comments=False, with_metadata=False
+        tree, url=url, include_comments=False, with_metadata=False, **options
     )
     return _paragraphs_of((document.text if document is not None else None) or "")
 
@@ -261,7 +268,8 @@ _INTERSTITIAL_TITLE = re.compile(
     r"|огранич)"
     r"|зачекайте|lütfen bekleyin|bir dakika lütfen|erişim engellendi|mohon tunggu|vui lòng chờ"
     r"|请稍[候等]|請稍[候等]|安全(?:验证|驗證|检查|檢查)|人机验证|访问(?:被拒绝|受限)|少々お待ち"
-    r"|しばらくお待ち|アクセス拒否|잠시만 기다|접근.{0,4}거부|يرجى الانتظار|لحظة من فضلك|تم رفض الوصول"
+    r"|しばらくお待ち|アクセス拒否|잠시만 기다|접근.{0,4}거부"
+    r"|يرجى الانتظار|لحظة من فضلك|تم رفض الوصول"
     r"|(?:40[134]|410|429|50[0-4])\b[\s:–-]*(?:forbidden|unauthorized|not found|gone|error"
     r"|too many requests|service|bad gateway|gateway|internal|page|$)"
     r"|(?:page|seite|página|pagina|sida|side|pagina) (?:not found|nicht gefunden|no encontrada"
@@ -408,7 +416,17 @@ _LINK_SHARE = 0.8
 """A line is a link if so much of it is."""
 
 _MIN_LINKS = 5
+_MIN_LINK_WORDS = 3
+_LINKED_WORDS_SHARE = 0.5
 _LINKED_LINES_SHARE = 0.4
+_MAX_TEASER_PARAGRAPHS = 2
+
+
+def _links_out(tree: HtmlElement) -> Iterator[HtmlElement]:
+    """The links of a page that lead to another place than a part of it."""
+    for anchor in tree.iter("a"):
+        if not (anchor.get("href") or "#").strip().startswith("#"):
+            yield anchor
 
 
 def link_keys(lines: Iterable[TextLine], anchors: Iterable[str]) -> set[str]:
@@ -428,33 +446,40 @@ def link_keys(lines: Iterable[TextLine], anchors: Iterable[str]) -> set[str]:
     return links - others
 
 
-def link_list_sign(paragraphs: list[str], linked: Container[str]) -> str | None:
+def link_list_sign(
+    paragraphs: list[str], anchors: Iterable[str], *, is_dated: bool = False
+) -> str | None:
     """What shows that a main text is the list of links of a section's front page, if anything.
 
-    Such a page has no prose, or no more than a sentence or two under each of its links; an article
-    has paragraphs that follow each other.
+    On such a page most words are links, or there is no more than a sentence or two under each; an
+    article has paragraphs that follow each other.
 
     Args:
         paragraphs: the main text that was found.
-        linked: keys of the page's lines that are links.
+        anchors: the texts of the page's links.
+        is_dated: whether the page states when it was published: then it may be an article that
+            lists things, each under its link.
     """
-    links = [_key(paragraph) in linked for paragraph in paragraphs]
-    count = sum(links)
-    prose_words = longest = run = 0
-    for paragraph, is_link in zip(paragraphs, links, strict=True):
-        words = count_words(paragraph)
-        if is_link:
-            run = 0
-        elif words >= _PROSE_WORDS and _SENTENCE_END.search(paragraph):
-            prose_words += words
-            run += 1
-            longest = max(longest, run)
-    if count < _MIN_LINKS:
+    text = _key("".join(paragraphs))
+    links = {
+        key: words
+        for anchor in anchors
+        if (words := count_words(anchor)) >= _MIN_LINK_WORDS and (key := _key(anchor)) in text
+    }
+    if len(links) < _MIN_LINKS:
         return None
-    if prose_words < MIN_BODY_WORDS:
-        return f"{count} of its {len(links)} lines are links, and {prose_words} words are prose"
-    if count >= _LINKED_LINES_SHARE * len(links) and longest <= 2:
-        return f"{count} of its {len(links)} lines are links, with a few words to each"
+    linked_words, words = sum(links.values()), _words(paragraphs)
+    if linked_words >= _LINKED_WORDS_SHARE * words:
+        return f"{linked_words} of its {words} words are those of {len(links)} links"
+    are_links = [_key(paragraph) in links for paragraph in paragraphs]
+    runs = itertools.groupby(zip(are_links, paragraphs, strict=True), key=lambda pair: pair[0])
+    longest = max(
+        (sum(is_prose(line) for _, line in run) for is_link, run in runs if not is_link), default=0
+    )
+    count = sum(are_links)
+    is_front = count >= max(_MIN_LINKS, _LINKED_LINES_SHARE * len(paragraphs))
+    if is_front and not is_dated and longest <= _MAX_TEASER_PARAGRAPHS:
+        return f"{count} of its {len(paragraphs)} lines are links, with a few words to each"
     return None
 
 
@@ -462,49 +487,9 @@ def link_list_sign(paragraphs: list[str], linked: Container[str]) -> str | None:
 
 _MAX_LEAD_LINES = 10
 _MAX_LEAD_PROSE = 1
-_MAX_FURNITURE_WORDS = 45
 _MIN_LINKED_WORDS, _MIN_LINKED_ITEM_WORDS = 4, 8
 
-_FURNITURE = re.compile(
-    r"^\W*(?:advertisement|anzeige|werbung|publicité|publicidad|publicidade|pubblicità|реклама"
-    r"|reklam"
-    r"|annonse?|sponsored(?: content)?|(?:article|story) cont(?:ent|inues)(?: below)?\b.{0,40}"
-    r"|table of contents.{0,30}|inhaltsverzeichnis|sommaire"
-    r"|(?:share|teilen|partager|compartir|compartilhar|condividi|delen|del|dela|paylaş|поделиться)"
-    r"(?: (?:this|on|via|to|with|article|story|post|artikel|facebook|twitter|x|whatsapp"
-    r"|e-?mail)){0,4}"
-    r"|(?:facebook|twitter|whats?app|telegram|linkedin|pinterest|reddit|e-?mail|print|copy link)"
-    r"|\d+ comments?|comments?(?: \(?\d+\)?)?|kommentare?|commentaires?|comentarios"
-    r"|\d{1,3}\s*(?:-\s*)?min(?:ute)?[sn]?\.?(?: (?:read|lesezeit|de lecture|de lectura|de leitura"
-    r"|di lettura|leestijd))?"
-    r"|(?:reading time|read time|lesezeit|temps de lecture|tiempo de lectura|tempo d[ei] lett?ura"
-    r"|leestijd|lästid|lesetid)\W{0,3}(?:\d+ \w+)?"
-    r"|listen(?: to (?:this )?(?:article|story))?|print(?: this)?|back to (?:blog|top|news)"
-    r"|read more"
-    r"|skip to (?:main )?content)\W*$",
-    re.IGNORECASE,
-)
-# An appeal to sign up: an imperative at its beginning, and what one would get or pay.
-_SIGN_UP = re.compile(
-    r"^\W*(?:(?:please|click here to|don['’]t miss .{0,40}[.!]|want .{0,60}\?) )?(?:"
-    r"(?:subscribe|sign up|sign in|register|join|get|receive)\b.{0,120}\b(?:newsletters?|inbox"
-    r"|e-?mails?|mailing list|subscribers?|free trial|(?:a|per) (?:month|week|year)"
-    r"|unlimited access)\b"
-    r"|(?:jetzt |hier )?(?:abonnieren|melden|registrieren|bestellen)\b.{0,100}"
-    r"(?:newsletter|\bmonat\b|probemonat|€|kostenlos)"
-    r"|(?:abonnez|inscrivez|recevez)\b.{0,120}(?:newsletter|lettre|infolettre|\bmois\b|€"
-    r"|boîte mail)"
-    r"|(?:suscr[ií]b|reg[ií]str|apúnt|recib)\w+\b.{0,120}(?:newsletter|bolet[ií]n|\bmes\b|€|correo)"
-    r"|(?:assine|inscreva|cadastre|receba)\b.{0,120}(?:newsletter|boletim|\bmês\b|e-?mail)"
-    r"|(?:iscriviti|abbonati|ricevi)\b.{0,120}(?:newsletter|\bmese\b|€|e-?mail)"
-    r"|(?:schrijf|meld|abonneer|ontvang)\b.{0,100}(?:nieuwsbrief|per maand|mailbox)"
-    r"|(?:abonn[eé]r|meld deg|tilmeld dig|prenumerera|få)\b.{0,100}(?:nyhetsbrev|nyhedsbrev)"
-    r"|(?:zapisz się|zaprenumeruj|wykup)\b.{0,100}(?:newsletter|prenumerat|dostęp)"
-    r"|(?:подпи(?:шитесь|сывайтесь))\b.{0,100}"
-    r"|(?:підпи(?:шіться|суйтесь))\b.{0,100}"
-    r"|.{0,60}\babone ol(?:un|abilir)\b.{0,60}|اشترك.{0,60}(?:النشرة|بريد)|订阅.{0,40}|訂閱.{0,40})",
-    re.IGNORECASE,
-)
+_FURNITURE = frozenset({Kind.CRUMB, Kind.PROMOTION, Kind.SEPARATOR, Kind.NOTICE, Kind.LINK_HEADING})
 
 
 class Body(NamedTuple):
@@ -531,20 +516,16 @@ _NOT_ALNUM = re.compile(r"[\W_]+")
 
 
 def is_furniture(line: str) -> bool:
-    """Whether a line belongs to the page rather than to the article: share, advertisement, offer."" """
-    if len(line) > 10 * _MAX_FURNITURE_WORDS:
-        return False
-    if _FURNITURE.match(line):
-        return True
-    return _SIGN_UP.match(line) is not None and count_words(line) <= _MAX_FURNITURE_WORDS
+    """Whether a line is the page's and not the article's: button, advertisement, offer, notice."""
+    return any(part.kind in _FURNITURE for part in read_lines(line))
 
 
 def clean_body(paragraphs: list[str], linked: Container[str], about: PageMetadata) -> Body:
     """Take from a main text what is not body, and read it.
 
     That is: lines at its beginning that repeat the title or are nothing but byline, date, section
-    or credit; labels of advertisements, calls to sign up, links to other pages and second copies
-    of a paragraph anywhere; links and notices of rights at its end; and the dateline of a dispatch.
+    or credit; labels of advertisements, calls to sign up, notices, links to other pages and second
+    copies of a paragraph anywhere; links at its end; and the dateline of a dispatch.
 
     A standfirst stays. On public sets of annotated pages it is part of the body nine times in ten
     (and without it body F1 falls by half a point).
@@ -568,7 +549,7 @@ def clean_body(paragraphs: list[str], linked: Container[str], about: PageMetadat
             continue
         prose += is_prose(line)
         kept.append(line)
-    while len(kept) > 1 and _is_tail(kept[-1], linked):
+    while len(kept) > 1 and _key(kept[-1]) in linked:
         kept.pop()
     body = Body(kept, tuple(lead.authors), lead.agency, date_lines=tuple(lead.date_lines))
     dateline = parse_dateline(kept[0]) if kept else None
@@ -607,6 +588,8 @@ class _Lead:
         key = _key(text)
         if key in self._titles or is_photo_credit(text) or (key in self._labels and not prose):
             return True
+        if is_prose(text):
+            return False
         dated = parse_date_line(text)
         if dated is not None:
             self.date_lines.append(dated)
@@ -626,21 +609,6 @@ def _leads_elsewhere(line: str, words: int, is_link: bool) -> bool:
     """Whether a line is a link to another story; a short one in a list may be the list's matter."""
     least = _MIN_LINKED_ITEM_WORDS if line.startswith("- ") else _MIN_LINKED_WORDS
     return is_link and words >= least
-
-
-def _is_tail(line: str, linked: Container[str]) -> bool:
-    """Whether a last line is no body: a link, a notice of rights."""
-    return _key(line) in linked or (len(line) < 300 and _RIGHTS_NOTICE.search(line) is not None)
-
-
-_RIGHTS_NOTICE = re.compile(
-    r"^\W*(?:©|\(c\)|copyright\b)|all rights? reserved|alle rechte vorbehalten"
-    r"|tous droits réservés|(?:todos los|reservados todos los) derechos"
-    r"|todos os direitos reservados"
-    r"|(?:tutti i )?diritti riservati|alle rechten voorbehouden|все права защищены"
-    r"|tüm hakları saklıdır|جميع الحقوق محفوظة|版权所有|無断転載",
-    re.IGNORECASE,
-)
 
 
 def _visible_text(tree: HtmlElement) -> str:

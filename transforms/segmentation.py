@@ -24,6 +24,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
+from itertools import pairwise
 
 from schemas.records import Article, Extraction, Failure, Page, Provenance
 from transforms.bylines import (
@@ -126,6 +127,7 @@ _SCORES = {
     Kind.DESK: -12,
     Kind.CONTACT: -12,
     Kind.SEPARATOR: -2,
+    Kind.PROMOTION: -3,
 }
 _MAX_DROP = 60
 """A stretch ends where its score has fallen so far below its peak: some twenty short lines."""
@@ -377,8 +379,33 @@ _MIN_SHARE = 0.25
 """A story without headline of its own needs this share of the longest one's words."""
 
 
+_CONSENT = re.compile(
+    r"cookie|third part(?:y|ies)|personal(?:ly)? (?:data|information|identifiable)|opt(?:ing)?[- ]out"
+    r"|consent|privacy|local storage|einwilligung|personenbezogen|données personnelles|consentement"
+    r"|datos personales|consentimiento|dados pessoais|consentimento|dati personali|consenso"
+    r"|persoonsgegevens|toestemming|персональн\w+ данн|данных пользовател|dane osobowe|danych osobowych",
+    re.IGNORECASE,
+)
+_MIN_CONSENT_SHARE = 0.3
+
+
+def _is_consent_dialog(lines: Sequence[Line], story: _Story) -> bool:
+    """Whether so many of a story's paragraphs speak of cookies and consent that it is no story."""
+    prose = [
+        line
+        for stretch in story.stretches
+        for line in lines[stretch.start : stretch.end]
+        if line.kind is Kind.PROSE
+    ]
+    asking = sum(_CONSENT.search(line.text) is not None for line in prose)
+    return asking > _MIN_CONSENT_SHARE * len(prose)
+
+
 def _told(lines: Sequence[Line], stories: list[_Story], heads: set[int]) -> list[_Story]:
     """Those of the candidates that are stories, with their headlines."""
+    others = [story for story in stories if not _is_consent_dialog(lines, story)]
+    if sum(story.words >= MIN_BODY_WORDS for story in others):
+        stories = others
     longest = max((story.words for story in stories), default=0)
     kept: list[_Story] = []
     for number, story in enumerate(stories):
@@ -480,6 +507,8 @@ def _body(
 ) -> tuple[list[str], float]:
     """The body's paragraphs and the share of its words that stand in prose."""
     kept = _kept(lines, story, start, matter)
+    _cut_sparse_end(lines, kept)
+    _cut_portrait(kept, matter.authors)
     _trim_tail(kept)
     total = sum(line.words for line in kept)
     prose = sum(line.words for line in kept if line.kind is Kind.PROSE)
@@ -500,7 +529,10 @@ def _kept(lines: Sequence[Line], story: _Story, start: int, matter: _Matter) -> 
             if line.kind is Kind.PROSE:
                 if line.folded in seen:
                     continue
-                if not in_links or line.words >= MIN_PROSE_WORDS * 2:
+                beside = line.line + 1 < len(lines) and lines[line.line + 1].kind is Kind.PROSE
+                if not in_links or line.words >= (
+                    MIN_PROSE_WORDS * 2 if beside else _MIN_ALONE_WORDS
+                ):
                     if len(pending) <= _MAX_LIST_LINES:
                         kept.extend(pending)
                     in_links = False
@@ -522,6 +554,49 @@ def _kept(lines: Sequence[Line], story: _Story, start: int, matter: _Matter) -> 
 
 
 _MAX_LIST_LINES = 12
+
+
+_SPARSE_GAP_LINES = 6
+_TOLD_GAP_LINES = 2
+_MAX_SPARSE_SHARE = 0.3
+_AFTERMATH = (Kind.LINK_HEADING, Kind.NOTICE, Kind.CONTACT)
+
+
+def _cut_sparse_end(lines: Sequence[Line], kept: list[Line]) -> None:
+    """Cut what follows a gap in which no two paragraphs stand together: summaries under links."""
+    prose = [line for line in kept if line.kind is Kind.PROSE and not line.weak]
+    total = sum(line.words for line in prose)
+    below = 0
+    cut = None
+    for one, two in reversed(list(pairwise(prose))):
+        below += two.words
+        gap = two.line - one.line - 1
+        if not gap or below > _MAX_SPARSE_SHARE * total:
+            break
+        told = any(line.kind in _AFTERMATH for line in lines[one.line + 1 : two.line])
+        if gap >= (_TOLD_GAP_LINES if told else _SPARSE_GAP_LINES):
+            cut = one
+    if cut is not None:
+        del kept[kept.index(cut) + 1 :]
+
+
+_MAX_PORTRAIT_PARAGRAPHS = 5
+_MAX_PORTRAIT_SHARE = 0.25
+
+
+def _cut_portrait(kept: list[Line], authors: Sequence[str]) -> None:
+    """Cut last paragraphs that tell of the author: one that begins with the name, and the rest."""
+    names = tuple(f"{author.casefold()} " for author in authors if " " in author)
+    total = sum(line.words for line in kept)
+    below = 0
+    for back in range(1, min(_MAX_PORTRAIT_PARAGRAPHS, len(kept) - 1) + 1):
+        line = kept[-back]
+        below += line.words
+        if below > _MAX_PORTRAIT_SHARE * total:
+            return
+        if f"{line.folded} ".startswith(names):
+            del kept[-back:]
+            return
 
 
 def _trim_tail(kept: list[Line]) -> None:
@@ -604,9 +679,12 @@ def _reads(lines: Sequence[Line], index: int, matter: _Matter, *, after_prose: b
     if line.kind is not Kind.SHORT or line.words > 25:
         return False
     byline = parse_byline(line.text)
-    if byline is None or len(matter.authors) >= _MAX_AUTHORS:
-        return False
-    if line.shorts_in_group > _MENU_LINES and (matter.authors or not byline.explicit):
+    in_menu = line.shorts_in_group > _MENU_LINES
+    if (
+        byline is None
+        or len(matter.authors) >= _MAX_AUTHORS
+        or (in_menu and (matter.authors or not byline.explicit))
+    ):
         return False
     # A bare name is an author's between headline and text, or beside a date line.
     beside = any(
@@ -722,6 +800,9 @@ def segment_dump(page: Page, text: str, encoding: str, repaired: bool) -> list[A
     return [_rejected(page, text, "no-article", message)]
 
 
+_MAX_PARAGRAPHS_ABOVE_DATELINE = 3
+
+
 def _read_story(
     lines: Sequence[Line], story: _Story, limit: int, matter: _Matter
 ) -> tuple[list[str], float]:
@@ -732,9 +813,17 @@ def _read_story(
     start = _read_above(lines, story, matter)
     _read_masthead(lines, story, matter)
     paragraphs, quality = _body(lines, story, start, matter)
-    if paragraphs and (dateline := parse_dateline(paragraphs[0])):
-        _take_dateline(dateline, matter)
-        paragraphs[0] = paragraphs[0][dateline.end :].strip()
+    above = 0
+    for index, paragraph in enumerate(paragraphs[:_MAX_PARAGRAPHS_ABOVE_DATELINE]):
+        dateline = parse_dateline(paragraph)
+        if dateline and (index == 0 or dateline.agency or dateline.day):
+            # What stands above a dateline is a caption or a standfirst.
+            _take_dateline(dateline, matter)
+            paragraphs = [paragraph[dateline.end :].strip(), *paragraphs[index + 1 :]]
+            break
+        above += word_count(paragraph)
+        if above > _MAX_DESCRIPTION_WORDS:
+            break
     paragraphs = [paragraph for paragraph in paragraphs if paragraph]
     if sum(map(word_count, paragraphs)) < MIN_BODY_WORDS:
         return [], 0.0
