@@ -301,13 +301,13 @@ _CHANNEL = re.compile(
     r"|push-?(?:notification|nachricht|mitteilung)|news-?app\b",
     re.IGNORECASE,
 )
-_ADDRESS = re.compile(
+ADDRESS = re.compile(
     r"\b(?:you|your|our|us|sie|ihr|ihre[nm]?|uns|unser\w*|du|dein\w*|dir|vous|votre|vos|notre"
     r"|nos|tu|tus|te|usted|nuestr\w+|seu|sua|você|noss\w+|vostr\w+|nostr\w+|je|jouw|uw|onze"
     r"|din|dig|deg|vår\w*|twoj\w*|nasz\w*|ваш\w*|наш\w*|нас|вас|siz\w*|anda|kami|bạn)\b",
     re.IGNORECASE,
 )
-_SPEECH = re.compile(r"[\"“”«»„]")
+SPEECH = re.compile(r"[\"“”«»„]")
 _MAX_CHANNEL_WORDS = 40
 
 # What is left of an embedded post: its picture's address, its writer with account and date.
@@ -442,7 +442,7 @@ def _is_promotion(line: Line) -> bool:
     if line.words <= _MAX_PROMOTION_WORDS and _PROMOTION.match(text):
         return True
     if line.words <= _MAX_CHANNEL_WORDS and _CHANNEL.search(text):
-        return _ADDRESS.search(text) is not None and _SPEECH.search(text) is None
+        return ADDRESS.search(text) is not None and SPEECH.search(text) is None
     return _EMBED.search(text) is not None
 
 

@@ -516,8 +516,19 @@ _NOT_ALNUM = re.compile(r"[\W_]+")
 
 
 def is_furniture(line: str) -> bool:
-    """Whether a line is the page's and not the article's: button, advertisement, offer, notice."""
-    return any(part.kind in _FURNITURE for part in read_lines(line))
+    """Whether a line is the page's and not the article's: button, advertisement, offer, notice.
+
+    What begins with a quotation mark is speech, and no heading over links ends as a sentence does.
+    """
+    if line.startswith(_OPENING_QUOTES):
+        return False
+    kinds = {part.kind for part in read_lines(line)}
+    if Kind.LINK_HEADING in kinds and line.endswith("."):
+        return False
+    return not kinds.isdisjoint(_FURNITURE)
+
+
+_OPENING_QUOTES = ("“", "„", "«", "»", '"', "‘", "「")
 
 
 def clean_body(paragraphs: list[str], linked: Container[str], about: PageMetadata) -> Body:

@@ -37,11 +37,13 @@ from transforms.bylines import (
 )
 from transforms.dates import DateLine, DatelineDay, date_article, parse_date_line
 from transforms.lines import (
+    ADDRESS,
     IDEOGRAPHS,
     MAX_HEADLINE_WORDS,
     MIN_PROSE_WORDS,
     RIGHTS,
     SENTENCE_END,
+    SPEECH,
     Kind,
     Line,
     read_lines,
@@ -379,25 +381,34 @@ _MIN_SHARE = 0.25
 """A story without headline of its own needs this share of the longest one's words."""
 
 
+_COOKIE = re.compile(r"cookie|local storage|localstorage", re.IGNORECASE)
 _CONSENT = re.compile(
-    r"cookie|third part(?:y|ies)|personal(?:ly)? (?:data|information|identifiable)|opt(?:ing)?[- ]out"
-    r"|consent|privacy|local storage|einwilligung|personenbezogen|données personnelles|consentement"
+    r"third part(?:y|ies)|personal(?:ly)? (?:data|information|identifiable)|opt(?:ing)?[- ]out"
+    r"|consent|privacy|einwilligung|personenbezogen|données personnelles|consentement"
     r"|datos personales|consentimiento|dados pessoais|consentimento|dati personali|consenso"
-    r"|persoonsgegevens|toestemming|персональн\w+ данн|данных пользовател|dane osobowe|danych osobowych",
+    r"|persoonsgegevens|toestemming|персональн\w+ данн|данных пользовател"
+    r"|dane osobowe|danych osobowych",
     re.IGNORECASE,
 )
 _MIN_CONSENT_SHARE = 0.3
 
 
 def _is_consent_dialog(lines: Sequence[Line], story: _Story) -> bool:
-    """Whether so many of a story's paragraphs speak of cookies and consent that it is no story."""
+    """Whether a story is what pages ask consent with: paragraphs of cookies and of your data.
+
+    An article on the subject quotes people and does not address its reader.
+    """
     prose = [
-        line
+        line.text
         for stretch in story.stretches
         for line in lines[stretch.start : stretch.end]
         if line.kind is Kind.PROSE
     ]
-    asking = sum(_CONSENT.search(line.text) is not None for line in prose)
+    asking = sum(
+        SPEECH.search(text) is None
+        and bool(_COOKIE.search(text) or (_CONSENT.search(text) and ADDRESS.search(text)))
+        for text in prose
+    )
     return asking > _MIN_CONSENT_SHARE * len(prose)
 
 
@@ -801,6 +812,8 @@ def segment_dump(page: Page, text: str, encoding: str, repaired: bool) -> list[A
 
 
 _MAX_PARAGRAPHS_ABOVE_DATELINE = 3
+_NO_LETTERS = re.compile(r"[\W\d_]+")
+"""Between words; a body of numbers and signs has none."""
 
 
 def _read_story(
@@ -825,7 +838,7 @@ def _read_story(
         if above > _MAX_DESCRIPTION_WORDS:
             break
     paragraphs = [paragraph for paragraph in paragraphs if paragraph]
-    if sum(map(word_count, paragraphs)) < MIN_BODY_WORDS:
+    if sum(word_count(_NO_LETTERS.sub(" ", text)) for text in paragraphs) < MIN_BODY_WORDS:
         return [], 0.0
     _read_below(lines, story.stretches[-1].end, limit, matter)
     return paragraphs, quality
