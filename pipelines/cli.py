@@ -32,6 +32,9 @@ FAILED = 1
 BAD_USAGE = 2
 INTERRUPTED = 130
 
+LOG_WIDTH = 120
+"""Columns of the picture where standard output is no terminal."""
+
 EXIT_CODES = f"""\
 exit codes:
   {DONE}    the run is done and its account balances; single inputs may have failed, and are shown
@@ -188,7 +191,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.json:
         sys.stdout.write(json.dumps(report.summary(), ensure_ascii=False, indent=2) + "\n")
     elif not arguments.quiet:
-        show_report(Console(highlight=False), report)
+        terminal = sys.stdout.isatty()
+        show_report(Console(highlight=False, width=None if terminal else LOG_WIDTH), report)
     if report.balance.fault_count:
         errors.print(
             "newsbeam: the account does not balance; nothing was added to the dataset. "

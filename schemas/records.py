@@ -165,7 +165,8 @@ class DateHint:
     date: str
     """ISO 8601 date (``2025-03-14``), month (``2025-03``) or year."""
     source: str
-    """``caption``, ``body``, ``date-line`` (a second, disagreeing one), ``notice`` …"""
+    """``caption``, ``body``, ``date-line`` (a second, disagreeing one), ``notice`` or ``modified``
+    (when the page was changed, which is never when it was published)."""
 
 
 @record
@@ -176,7 +177,8 @@ class Provenance:
     """Name of the field of ``Article``; the dataset has it under its column's name."""
     source: str
     """``json-ld``, ``opengraph``, ``meta``, ``trafilatura``, ``byline``, ``date-line``,
-    ``dateline``, ``credit``, ``masthead``, ``headline``, ``notice``, ``feed``, ``sibling`` …"""
+    ``dateline``, ``credit``, ``masthead``, ``headline``, ``notice``, ``feed``, ``url``,
+    ``markup`` (the page's elements), ``sibling`` …"""
     origin: Optional[str] = None
     """For ``sibling``: the origin of the copy that knew it."""
 
@@ -297,7 +299,7 @@ class Fingerprint:
     observed_at: Timestamp
     word_count: int
     signature: bytes
-    """MinHash signature, ``SIGNATURE_LENGTH`` little-endian uint32; empty for a text too short to compare."""
+    """MinHash signature, ``SIGNATURE_LENGTH`` little-endian uint32; empty for a short text."""
     shingles: bytes = b""
     """Sorted distinct shingle hashes, little-endian uint32; empty for a row of the dataset."""
     anchors: bytes = b""

@@ -8,13 +8,14 @@ Reading
 Extracting
     ``extraction``     ``ExtractArticles``: pages to articles
     ``segmentation``   the articles of a text dump
+    ``lines``          what kind of line a line is, in many languages
     ``saved_pages``    the article of a saved page or feed item
     ``page_metadata``  what a saved page says about its article, and where
     ``bylines``        authors, agencies and desks in a line
     ``dates``          publication dates, and how far to trust them
 Comparing
     ``fingerprints``   ``FingerprintArticles``: articles to what is compared
-    ``known``          ``ReadKnown``, ``SetAsideUnchanged``, ``SetAsideRecorded``: the dataset's memory
+    ``known``          ``ReadKnown``, ``SetAsideUnchanged`` …: the dataset is its own memory
     ``deduplication``  ``AssignCopies``: which text is a copy of which
     ``merging``        ``MergeCopies``: canonical rows take what their copies know better
 Enriching

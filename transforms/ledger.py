@@ -11,9 +11,9 @@ Each source, page and unit is opened where it enters the graph and closed where 
 - a *unit* (article, rejection or failure) is opened by the extractor and closed where its row is
   staged, or where it is found to be unchanged.
 
-What opens and closes an account is written down in ``accounts``. The account balances if every key was opened once and closed once, sources gave as many pages as
-there are, and pages as many units. Keys, not counters, are compared, for a bundle that a runner
-retries would count twice.
+What opens and closes an account is written down in ``accounts``. The account balances if every key
+was opened once and closed once, sources gave as many pages as there are, and pages as many units.
+Keys, not counters, are compared, for a bundle that a runner retries would count twice.
 """
 
 from __future__ import annotations

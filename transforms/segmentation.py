@@ -83,6 +83,8 @@ class _Story:
     headline: int | None = None
     parted: bool = False
     """Whether a headline or a break, not only a notice or a gap, parts it from the one before."""
+    alien: bool = False
+    """Whether it has next to no term in common with the one before."""
 
     def add(self, stretch: _Stretch, terms: Counter[str]) -> None:
         """Go on with a further stretch."""
@@ -253,6 +255,8 @@ _MAX_KIN = 0.2
 
 _MAX_KIN_ACROSS_BREAK = 0.3
 
+_MAX_KIN_OF_ALIENS = 0.05
+
 _MAX_KIN_UNDER_HEAD = 0.25
 """Under a line printed twice goes on the same story if it is so much alike, …"""
 
@@ -296,7 +300,8 @@ def _stories(lines: Sequence[Line], heads: set[int]) -> list[_Story]:
         )
         if full and (headed or (wide and far)):
             first = previous_end if head is None or not headed else head
-            stories.append(_Story(first, [stretch], terms, parted=headed or broken))
+            alien = kin < _MAX_KIN_OF_ALIENS
+            stories.append(_Story(first, [stretch], terms, parted=headed or broken, alien=alien))
         elif (
             kin >= _MAX_KIN
             or (gap <= _MAX_TIGHT_LINES and not notice)
@@ -414,21 +419,31 @@ def _is_consent_dialog(lines: Sequence[Line], story: _Story) -> bool:
 
 def _told(lines: Sequence[Line], stories: list[_Story], heads: set[int]) -> list[_Story]:
     """Those of the candidates that are stories, with their headlines."""
-    others = [story for story in stories if not _is_consent_dialog(lines, story)]
-    if sum(story.words >= MIN_BODY_WORDS for story in others):
-        stories = others
+    stories = [story for story in stories if story.words >= MIN_BODY_WORDS]
+    stories = [story for story in stories if not _is_consent_dialog(lines, story)] or stories
     longest = max((story.words for story in stories), default=0)
     kept: list[_Story] = []
-    for number, story in enumerate(stories):
-        if story.words < MIN_BODY_WORDS:
-            continue
+    for story in stories:
         story.headline = _headline(lines, story, heads)
+        story.parted = story.parted or (story.alien and _is_signed_below(lines, story.headline))
+    for number, story in enumerate(stories):
         following = stories[number + 1] if number + 1 < len(stories) else None
         parted = story.parted or (number == 0 and following is not None and following.parted)
         large = story.words >= (MIN_SECOND_BODY_WORDS if parted else _MIN_SHARE * longest)
         if story.words == longest or (story.headline is not None and large):
             kept.append(story)
     return kept
+
+
+_MAX_LINES_TO_SIGNATURE = 5
+
+
+def _is_signed_below(lines: Sequence[Line], headline: int | None) -> bool:
+    """Whether a date line, a dateline or a byline follows a headline."""
+    if headline is None:
+        return False
+    below = range(headline + 1, headline + 1 + _MAX_LINES_TO_SIGNATURE)
+    return any(_is_signed(lines, index) for index in below)
 
 
 _MAX_HEADLINE_DISTANCE = 40
@@ -803,10 +818,9 @@ def segment_dump(page: Page, text: str, encoding: str, repaired: bool) -> list[A
         articles.append(_article(page, len(articles) + 1, matter, paragraphs, extraction))
     if articles:
         return articles
-    words = sum(line.words for line in lines if line.kind is Kind.PROSE)
     message = (
-        f"No article found: {words} words of prose in {len(lines)} lines, where a body of at"
-        f" least {MIN_BODY_WORDS} words is needed."
+        f"No article found: nowhere in its {len(lines)} lines do {MIN_BODY_WORDS} words of prose"
+        " stand together."
     )
     return [_rejected(page, text, "no-article", message)]
 
