@@ -123,6 +123,34 @@ def test_a_dateline_gives_place_agency_and_day(
     assert line[dateline.end :] == text
 
 
+def test_a_code_in_the_brackets_of_a_dateline_is_an_agency_in_no_list() -> None:
+    dateline = parse_dateline("BERGEN, May 2 (QXN) - Rain fell.")
+    assert dateline is not None
+    assert (dateline.place, dateline.agency) == ("BERGEN", "QXN")
+    assert parse_agency("(QXN)") is None
+
+
+@pytest.mark.parametrize("code", ["NOR", "UAE", "Oslo", "II"])
+def test_a_country_or_a_word_in_those_brackets_is_none(code: str) -> None:
+    dateline = parse_dateline(f"BERGEN, May 2 ({code}) - Rain fell.")
+    assert dateline is not None
+    assert dateline.agency is None
+
+
+@pytest.mark.parametrize(
+    "line", ["By Ann Lee, Health Correspondent", "Text: Ann Lee", "Ann Lee, Reporter"]
+)
+def test_a_role_behind_a_comma_leaves_the_name(line: str) -> None:
+    byline = parse_byline(line)
+    assert byline is not None
+    assert (byline.authors, byline.explicit) == (("Ann Lee",), True)
+
+
+@pytest.mark.parametrize("line", ["الثلاثاء", "Freitag", "14 lipca", "Aa Aa", "Monday Tuesday"])
+def test_weekdays_months_and_buttons_name_nobody(line: str) -> None:
+    assert parse_byline(line) is None
+
+
 @pytest.mark.parametrize(
     "line",
     [

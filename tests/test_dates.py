@@ -14,6 +14,7 @@ from transforms.dates import (
     DatelineDay,
     date_article,
     find_dates,
+    is_calendar_word,
     parse_date_line,
     parse_metadata_date,
     previous_weekday,
@@ -231,6 +232,11 @@ def test_captions_and_sentences_date_nothing_and_are_kept_as_hints() -> None:
 
 def test_a_date_in_the_future_is_not_even_a_hint() -> None:
     assert date_article([], [], ["Planned for 5 May 2031."], [], NOON) == (None, ())
+
+
+@pytest.mark.parametrize("word", ["Tuesday", "الثلاثاء", "juillet", "Октября", "लेख"])
+def test_words_of_the_calendar_are_known_in_every_language(word: str) -> None:
+    assert is_calendar_word(word) == (word != "लेख")
 
 
 def test_on_friday_means_the_last_one() -> None:

@@ -164,6 +164,40 @@ def test_labels_mean_what_browsers_take_them_for(label: str, codec: str | None) 
     assert codec_for_label(label) == codec
 
 
+@pytest.mark.parametrize("wrong", ["latin-1", "windows-1252"])
+def test_text_encoded_twice_is_read_back(wrong: str) -> None:
+    text = "Die Kälte hält an, sagt Frau Müller – „bis März“."
+    twice = b"".join(
+        character.encode() if len(character.encode()) == 1 else _misread(character, wrong)
+        for character in text
+    )
+    assert decode_text(twice) == Decoded(text, "utf-8", True)
+
+
+def _misread(character: str, wrong: str) -> bytes:
+    return b"".join(
+        (bytes([byte]).decode(wrong, "ignore") or chr(byte)).encode() for byte in character.encode()
+    )
+
+
+def test_only_the_lines_that_were_encoded_twice_are_changed() -> None:
+    decoded = decode_text("Café und Übung\nCafÃ© und Ãœbung\n".encode())
+    assert decoded == Decoded("Café und Übung\nCafé und Übung\n", "utf-8", True)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Il dit\xa0: «\xa0c'est à\xa0l'été\xa0», près du café.",
+        "A MAÇÃ E O PÃO DE SÃO JOÃO",
+        "DIE GRÖSSE DES MÜLLS",
+        "Tiếng Việt: đường, nước, người",
+    ],
+)
+def test_clean_text_with_the_same_letters_is_left_alone(text: str) -> None:
+    assert decode_text(text.encode()) == Decoded(text, "utf-8", False)
+
+
 # Characters that text read in the wrong encoding is full of: leading bytes of UTF-8 in Latin-1.
 TELLTALES = "".join(map(chr, range(0xC2, 0xF5)))
 

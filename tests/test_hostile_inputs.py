@@ -210,6 +210,7 @@ def test_a_full_disk_fails_the_run_and_leaves_no_row(small_disk: Path, workers: 
     assert not list(output.glob("articles/**/*.parquet"))
 
 
+@pytest.mark.slow
 def test_a_run_after_the_full_disk_was_mended_adds_the_rows(small_disk: Path) -> None:
     output = small_disk / "news"
     ballast = small_disk / "ballast"

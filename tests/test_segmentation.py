@@ -205,6 +205,105 @@ def test_other_languages_and_scripts_are_segmented_as_well() -> None:
     assert article.published.at.to_rfc3339() == "2020-01-14T00:00:00Z"
 
 
+@pytest.mark.parametrize("separator", ["* * *", "---", "________", "＊＊＊", "~ ~ ~"])
+def test_a_rule_parts_two_stories_whose_headlines_are_printed_once(separator: str) -> None:
+    stories = [f"{BRIDGE}\n\n{paragraphs(BRIDGE_BODY)}", f"{HARVEST}\n\n{paragraphs(HARVEST_BODY)}"]
+    articles = segment(f"\n\n{separator}\n\n".join(stories))
+    assert [article.title for article in articles] == [BRIDGE, HARVEST]
+    assert [article.body for article in articles] == [
+        paragraphs(BRIDGE_BODY),
+        paragraphs(HARVEST_BODY),
+    ]
+
+
+def test_a_rule_inside_a_story_does_not_part_it() -> None:
+    more = [line.replace("bridge", "crossing") for line in BRIDGE_BODY]
+    text = f"{BRIDGE}\n\n{paragraphs(BRIDGE_BODY)}\n\n* * *\n\n{paragraphs(more)}"
+    assert one(text).body == paragraphs(list(dict.fromkeys([*BRIDGE_BODY, *more])))
+
+
+def test_a_line_printed_twice_inside_a_story_does_not_part_it() -> None:
+    more = [line.replace("bridge", "crossing") for line in BRIDGE_BODY]
+    label = "The ferry and its timetable"
+    lines = [*BRIDGE_BODY, label, "Show", label, *more]
+    article = one(f"{BRIDGE}\n\n{paragraphs(lines)}")
+    assert article.body.startswith(BRIDGE_BODY[0])
+    assert article.body.endswith(more[-1].split(". ")[-1])
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Ann Lee is a reporter in Lower Wickham. Write to her at ann.lee@example.org",
+        "Subscribe to the Morning Paper for two coins a week.",
+        "Our newsletter brings you the valley's news at seven every morning.",
+        "Abonnieren Sie unseren Newsletter und verpassen Sie keine Nachricht aus dem Tal.",
+        "Подписывайтесь на наш канал и читайте новости долины первыми.",
+        "The mill and what is left of the crossing over the river. A. LEE / VALLEY PRESS",
+        "The mill and what is left of its crossing over the riverCredit: Valley Press",
+        "Bildunterschrift: Die Mühle und was von der Brücke nach der Flut übrig ist.",
+        "— Ann Lee (@annlee) May 2, 2024",
+    ],
+)
+def test_contacts_requests_and_captions_are_no_body(line: str) -> None:
+    lines = [*BRIDGE_BODY[:2], line, *BRIDGE_BODY[2:]]
+    assert one(f"{BRIDGE}\n\n{paragraphs(lines)}").body == paragraphs(BRIDGE_BODY)
+
+
+def test_a_quoted_wish_is_no_request_to_the_reader() -> None:
+    wish = '"Nobody will read your newsletter before the bridge stands again," the mayor said.'
+    lines = [*BRIDGE_BODY[:2], wish, *BRIDGE_BODY[2:]]
+    assert wish in one(f"{BRIDGE}\n\n{paragraphs(lines)}").body
+
+
+def test_what_the_last_paragraph_tells_of_the_author_is_no_body() -> None:
+    portrait = "Ann Lee has written on rivers and their bridges for twenty years."
+    article = one(f"{BRIDGE}\n\nBy Ann Lee\n\n{paragraphs([*BRIDGE_BODY, portrait])}")
+    assert article.authors == ("Ann Lee",)
+    assert article.body == paragraphs(BRIDGE_BODY)
+
+
+def test_summaries_under_links_below_the_story_are_no_body() -> None:
+    links = "\n\n".join(
+        f"Related\n{title}\n{title} is the subject of a report that fills a page of the paper."
+        for title in ("New boats for the lake", "Owls in the tower", "A well runs dry")
+    )
+    text = f"{BRIDGE}\n\n{paragraphs(BRIDGE_BODY)}\n\n{links}"
+    assert one(text).body == paragraphs(BRIDGE_BODY)
+
+
+def test_a_dialog_that_asks_for_consent_is_no_story() -> None:
+    dialog = [
+        "We store cookies on your device so that we can show you what may be of interest to you.",
+        "You have the right to object to the use of your personal data by third parties.",
+        "If you opt out, you will go on seeing advertisements that know nothing of you at all.",
+        "Some cookies cannot be switched off because the pages would not work without them.",
+        "Your consent is kept for half a year, after which you will be asked for it once more.",
+        "The list of all third parties that your data may reach can be read on another page.",
+    ]
+    text = f"{BRIDGE}\n\n{paragraphs(BRIDGE_BODY)}\n\n\n\n\n{paragraphs(dialog)}"
+    assert one(text).body == paragraphs(BRIDGE_BODY)
+
+
+def test_a_menu_joined_to_one_line_is_no_paragraph() -> None:
+    menu = "Home News Sport Culture Weather Jobs Valley Lake Hills Town Mayor Council " * 3
+    text = f"{menu}\n\n{BRIDGE}\n\n{paragraphs(BRIDGE_BODY)}"
+    assert one(text).body == paragraphs(BRIDGE_BODY)
+
+
+def test_a_caption_above_the_dateline_is_no_body() -> None:
+    caption = "People stand on the bank of the river and look at what the flood has left of it."
+    body = [caption, f"OSLO, May 2 (Reuters) - {BRIDGE_BODY[0]}", *BRIDGE_BODY[1:]]
+    assert one(f"{BRIDGE}\n\n{paragraphs(body)}").body == paragraphs(BRIDGE_BODY)
+
+
+@pytest.mark.parametrize("text", ["1 " * 400, "12.5 % 3/4 – 77.\n\n" * 60, "-- ** -- ** " * 90])
+def test_numbers_and_signs_without_words_are_no_article(text: str) -> None:
+    (failure,) = segment_dump(PAGE, text, "utf-8", False)
+    assert isinstance(failure, Failure)
+    assert (failure.kind, failure.reason) == ("rejected", "no-article")
+
+
 def test_extraction_says_how_the_body_was_obtained() -> None:
     (article,) = segment_dump(PAGE, widget_page(BRIDGE, CAPTION, BRIDGE_BODY), "koi8-r", True)
     assert isinstance(article, Article)

@@ -201,7 +201,8 @@ def parse_byline(line: str) -> Byline | None:
         text, explicit = parts[1], True
     if prefix := _PREFIX.match(text):
         text, explicit = text[prefix.end() :], True
-    text = _without_roles(text)
+    bare = _without_roles(text)
+    text, explicit = bare, explicit or bare != text
     for pattern in (_EMAIL, _ROLE):
         stripped = pattern.sub(" ", text)
         explicit = explicit or (pattern is _EMAIL and stripped != text)
@@ -215,9 +216,8 @@ def parse_byline(line: str) -> Byline | None:
 
 def _without_roles(text: str) -> str:
     """A byline without the parts that say what someone is ("Ann Lee, Health Correspondent")."""
-    parts = [part for part in text.split(",") if part.strip()]
-    named = [part for part in parts[1:] if not (_ROLE.search(part) and _is_bare(part))]
-    return ",".join(parts[:1] + named)
+    first, *others = text.split(",")
+    return ",".join([first, *(one for one in others if not (_ROLE.search(one) and _is_bare(one)))])
 
 
 def _is_bare(part: str) -> bool:

@@ -199,6 +199,14 @@ _SHORT_NOTICE = re.compile(
     r"|política de privaci?dade?|informativa sulla privacy|политик\w+ конфиденциальности",
     re.IGNORECASE,
 )
+# Each alternative of the two holds one of these: looking for them first takes a tenth of the time.
+_NOTICE_STEMS = (
+    *("©", "(c)", "copyright", "right", "recht", "droit", "derech", "direit", "diritt", "права"),
+    *("prawa", "práva", "jog fenn", "hak", "الحقوق", "版", "無断", "무단", "सर्वाधिकार"),
+    *("may not be", "without", "cookie", "recaptcha", "e-mail", "email", "required fields"),
+    *("sign up", "signed up", "subscribe to", "javascript", "priva", "terms", "datenschutz"),
+    *("confidential", "конфиденциал"),
+)
 _MAX_SHORT_NOTICE_WORDS = 35
 _PICTURE_RIGHTS = re.compile(r"©|copyright", re.IGNORECASE)
 _YEAR = re.compile(r"(?:19|20)\d\d")
@@ -301,6 +309,10 @@ _CHANNEL = re.compile(
     r"|push-?(?:notification|nachricht|mitteilung)|news-?app\b",
     re.IGNORECASE,
 )
+_CHANNEL_STEMS = (
+    *("newsletter", "subscribe", "abonn", "suscr", "assine", "whatsapp", "telegram", "google "),
+    *("inbox", "push", "app"),
+)
 ADDRESS = re.compile(
     r"\b(?:you|your|our|us|sie|ihr|ihre[nm]?|uns|unser\w*|du|dein\w*|dir|vous|votre|vos|notre"
     r"|nos|tu|tus|te|usted|nuestr\w+|seu|sua|você|noss\w+|vostr\w+|nostr\w+|je|jouw|uw|onze"
@@ -393,8 +405,12 @@ def _is_crumb(line: Line) -> bool:
     return line.words <= 40 and _LINK_LINE.match(text) is not None
 
 
+def _holds(line: Line, stems: tuple[str, ...]) -> bool:
+    return any(map(line.folded.__contains__, stems))
+
+
 def _is_notice(line: Line) -> bool:
-    if len(line.text) > _MAX_NOTICE_CHARS:
+    if len(line.text) > _MAX_NOTICE_CHARS or not _holds(line, _NOTICE_STEMS):
         return False
     if line.words <= _MAX_SHORT_NOTICE_WORDS and _SHORT_NOTICE.search(line.text):
         return True
@@ -441,7 +457,8 @@ def _is_promotion(line: Line) -> bool:
     text = line.text
     if line.words <= _MAX_PROMOTION_WORDS and _PROMOTION.match(text):
         return True
-    if line.words <= _MAX_CHANNEL_WORDS and _CHANNEL.search(text):
+    channel = line.words <= _MAX_CHANNEL_WORDS and _holds(line, _CHANNEL_STEMS)
+    if channel and _CHANNEL.search(text):
         return ADDRESS.search(text) is not None and SPEECH.search(text) is None
     return _EMBED.search(text) is not None
 

@@ -386,14 +386,13 @@ _MIN_SHARE = 0.25
 """A story without headline of its own needs this share of the longest one's words."""
 
 
-_COOKIE = re.compile(r"cookie|local storage|localstorage", re.IGNORECASE)
+_COOKIE = re.compile(r"cookie|local ?storage")
 _CONSENT = re.compile(
     r"third part(?:y|ies)|personal(?:ly)? (?:data|information|identifiable)|opt(?:ing)?[- ]out"
     r"|consent|privacy|einwilligung|personenbezogen|données personnelles|consentement"
     r"|datos personales|consentimiento|dados pessoais|consentimento|dati personali|consenso"
     r"|persoonsgegevens|toestemming|персональн\w+ данн|данных пользовател"
-    r"|dane osobowe|danych osobowych",
-    re.IGNORECASE,
+    r"|dane osobowe|danych osobowych"
 )
 _MIN_CONSENT_SHARE = 0.3
 
@@ -404,11 +403,11 @@ def _is_consent_dialog(lines: Sequence[Line], story: _Story) -> bool:
     An article on the subject quotes people and does not address its reader.
     """
     prose = [
-        line.text
+        line.folded
         for stretch in story.stretches
         for line in lines[stretch.start : stretch.end]
         if line.kind is Kind.PROSE
-    ]
+    ][:_MAX_LINES_TO_COMPARE]
     asking = sum(
         SPEECH.search(text) is None
         and bool(_COOKIE.search(text) or (_CONSENT.search(text) and ADDRESS.search(text)))
@@ -681,8 +680,12 @@ def _read_above(lines: Sequence[Line], story: _Story, matter: _Matter) -> int:
     return start
 
 
+_UNDATED = (Kind.NOTICE, Kind.CAPTION, Kind.CREDIT, Kind.PROMOTION, Kind.CONTACT)
+"""What has a date of its own."""
+
+
 def _date_line(line: Line) -> DateLine | None:
-    if line.kind in (Kind.NOTICE, Kind.CAPTION, Kind.CREDIT) or line.words > 25:
+    if line.kind in _UNDATED or line.words > 25:
         return None
     return parse_date_line(line.text)
 

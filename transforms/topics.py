@@ -381,6 +381,8 @@ def _matches(lexicon: Lexicon, words: Sequence[tuple[str, str]]) -> Iterator[tup
         else:
             found = lexicon.words.get(original)
             if found is None:
+                found = lexicon.words.get(original.lower())
+            if found is None:
                 found = lexicon.words.get(word)
             if found is not None:
                 yield found, position
@@ -411,7 +413,7 @@ def _spellings(text: str, language: str) -> list[tuple[str, str]]:
 @lru_cache(maxsize=1 << 16)
 def _spell(word: str, language: str) -> tuple[str, str]:
     acronym = 1 < len(word) <= _MAX_ACRONYM_LETTERS and word[:2].isupper()
-    return word if acronym else word.lower(), normalise_word(word, language)
+    return word if acronym or word[:1].isupper() else word.lower(), normalise_word(word, language)
 
 
 _ELISION = re.compile(r"^\w{1,5}'(?=\w)")
@@ -460,7 +462,7 @@ def _term_key(term: str, language: str) -> tuple[str, ...]:
     if term == _SCORE_TOKEN:
         return (term,)
     if term.startswith("="):
-        return (term[1:].lower(),)
+        return (term[1:],)
     if len(term) > 1 and term[:2].isupper() and " " not in term:
         return (term,)
     stem = term.removesuffix("*")
