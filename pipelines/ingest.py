@@ -28,7 +28,6 @@ from transforms.known import (
     ReadKnown,
     SetAsideRecorded,
     SetAsideUnchanged,
-    known_fingerprint,
 )
 from transforms.ledger import BalanceLedger
 from transforms.merging import MergeCopies
@@ -80,25 +79,25 @@ def build_graph(pipeline: beam.Pipeline, plan: RunPlan) -> None:
     extracted = pages | ExtractArticles()
     articles = extracted.articles | "Found" >> TallyProgress("articles", plan.progress_folder)
 
+    fingerprints = articles | FingerprintArticles()
+    observed = (
+        fingerprints
+        | "ObservedAt" >> beam.Map(lambda fp: fp.observed_at.micros).with_output_types(int)
+        | "EachTimeOnce" >> beam.Distinct()
+    )
     known_tables = [("articles", path) for path in plan.known_articles]
     known_tables += [("duplicates", path) for path in plan.known_duplicates]
-    known = (
-        pipeline
-        | "KnownFiles" >> beam.Create(known_tables).with_output_types(tuple[str, str])
-        | ReadKnown()
+    known_files = pipeline | "KnownFiles" >> beam.Create(known_tables).with_output_types(
+        tuple[str, str]
     )
-    seen = articles | FingerprintArticles() | SetAsideUnchanged(known)
-    known_texts = (
-        known
-        | "KnownArticles" >> beam.Filter(lambda row: row.canonical)
-        | "KnownFingerprints" >> beam.Map(known_fingerprint)
-    )
+    known = known_files | ReadKnown(observed, plan.dedup_horizon_seconds)
+    seen = fingerprints | SetAsideUnchanged(known.rows)
     assignments = (
-        (seen.new, known_texts)
+        (seen.new, known.fingerprints)
         | beam.Flatten()
         | AssignCopies(plan.dedup_threshold, plan.dedup_horizon_seconds)
     )
-    merged = articles | MergeCopies(assignments, seen.new, known)
+    merged = articles | MergeCopies(assignments, seen.new, known.rows)
     enriched = merged.unique | EnrichArticles()
     enriched = enriched | "Enriched" >> TallyProgress("enriched", plan.progress_folder)
 

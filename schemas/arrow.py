@@ -86,6 +86,7 @@ _OBSERVED_AT = _field(
 )
 _ARTICLE_FIELDS = [
     _field("origin", pa.string(), "File and ordinal, archive record or feed item.", nullable=False),
+    _field("source_uri", pa.string(), "The file it was read from.", nullable=False),
     _field("url", pa.string(), "Address the page was fetched from."),
     _field("canonical_url", pa.string(), "Address the page states as its own."),
     _field("source", pa.string(), "Publishing site: the name it gives itself, else its host."),
@@ -161,7 +162,7 @@ DUPLICATES = _schema(
         _field(
             "similarity",
             pa.float32(),
-            "Jaccard similarity to the canonical text; containment where abridged.",
+            "Jaccard similarity to the text it copies; containment where abridged.",
             nullable=False,
         ),
         *_ARTICLE_FIELDS,
@@ -211,6 +212,7 @@ def _article_columns(article: Article) -> dict[str, Any]:
     published = article.published
     return {
         "origin": article.origin,
+        "source_uri": article.source_uri,
         "url": article.url,
         "canonical_url": article.canonical_url,
         "source": article.site,

@@ -289,9 +289,10 @@ class Fingerprint:
     """What the comparison of texts needs to know of one, and no more: the body stays behind."""
 
     origin: str
-    """The article's origin; for a row of the dataset ``known:`` and its id and revision."""
+    """The article's origin; for a row of the dataset ``known:`` and what identifies it there."""
     article_id: str
-    """Identity of the work, 32 hex digits: of its canonical URL or guid, else of its text."""
+    """Identity of the work, 32 hex digits: of its canonical URL or guid, else of its text; for a
+    copy in the dataset that of the row it copies."""
     content_hash: str
     """SHA-256 of the normalised body, 64 hex digits: equal for exact copies."""
     source_uri: str
@@ -301,7 +302,7 @@ class Fingerprint:
     signature: bytes
     """MinHash signature, ``SIGNATURE_LENGTH`` little-endian uint32; empty for a short text."""
     shingles: bytes = b""
-    """Sorted distinct shingle hashes, little-endian uint32; empty for a row of the dataset."""
+    """Sorted distinct shingle hashes, little-endian uint32; empty for a short text."""
     anchors: bytes = b""
     """Winnowed hashes of long word runs, little-endian uint64: two texts that share a run share
     an anchor, however different their lengths."""
@@ -317,12 +318,10 @@ class KnownRow:
     """A row of ``articles`` or ``duplicates`` that an earlier run wrote."""
 
     article_id: str
+    """Of the work; for a row of ``duplicates`` that of the row it copies."""
     revision: int
     content_hash: str
-    origin: str
-    observed_at: Timestamp
-    fingerprint: bytes
-    word_count: int
+    source_uri: str
     canonical: bool
     """True for ``articles``, false for ``duplicates``."""
 
@@ -333,12 +332,13 @@ class Assignment:
 
     origin: str
     canonical_origin: str
-    """Origin of the cluster's canonical text; its own origin where it is that text."""
+    """Origin of the text of this run that stands for it, its own where it is that text; for a copy
+    of a row of the dataset that row's ``Fingerprint.origin``."""
     canonical_id: str
     kind: str
     """``canonical``, ``revision``, ``exact``, ``near`` or ``abridged``."""
     similarity: float
-    """Jaccard similarity to the canonical text (containment where abridged), 0 to 1."""
+    """Jaccard similarity to the text it is a copy of (containment where abridged), 0 to 1."""
     copies: int = 0
     """For a canonical text: how many copies of it were found."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 
 import apache_beam as beam
@@ -18,11 +19,13 @@ from transforms.deduplication import (
     MAX_PAIRED_BUCKET,
     AssignCopies,
     FindCandidates,
+    bucket_keys,
     candidate_pairs,
     connected_components,
     copy_kind,
     likeness,
     lsh_shape,
+    pairs_of_shard,
     representatives,
     settle_component,
 )
@@ -104,11 +107,73 @@ def test_a_whole_text_is_canonical_before_a_fuller_row_of_a_cut_one(make_fingerp
     assert settled == {"a": ("canonical", "a"), "b": ("abridged", "a")}
 
 
+def as_known(fingerprint: Fingerprint, article_id: str = "published") -> Fingerprint:
+    return dataclasses.replace(
+        fingerprint, known=True, article_id=article_id, origin=f"known:{fingerprint.origin}"
+    )
+
+
 def test_a_row_of_the_dataset_stays_canonical(make_fingerprint) -> None:
-    known = make_fingerprint(story(1), "known:1:0")
-    known = Fingerprint(**{**vars(known), "known": True, "shingles": b""})
+    known = as_known(make_fingerprint(story(1), "a"))
     new = make_fingerprint(story(1), "b", authors=("Ada Writer",), title="A title")
-    assert by_origin(settle_component([new, known], 0.5)) == {"b": ("exact", "known:1:0")}
+    assert by_origin(settle_component([new, known], 0.5)) == {"b": ("exact", "known:a")}
+
+
+def test_copies_of_a_copy_of_a_row_of_the_dataset_go_with_it(make_fingerprint) -> None:
+    known = as_known(make_fingerprint(story(1), "a"))
+    whole = make_fingerprint(story(1), "b")
+    cut = make_fingerprint(story(1)[:150], "c")
+    [first, second] = settle_component([whole, cut, known], 0.5)
+    assert (first.kind, first.canonical_id) == ("exact", "published")
+    assert (second.kind, second.canonical_id) == ("abridged", "published")
+
+
+def test_a_copy_of_a_duplicate_in_the_dataset_points_to_what_that_copies(
+    make_fingerprint,
+) -> None:
+    changed = story(1)
+    changed[50] = "altered"
+    duplicate = as_known(make_fingerprint(changed, "a"), article_id="its canonical row")
+    [assignment] = settle_component([duplicate, make_fingerprint(changed, "b")], 0.5)
+    assert (assignment.kind, assignment.canonical_id) == ("exact", "its canonical row")
+
+
+def test_of_several_rows_of_the_dataset_the_exact_one_is_copied(make_fingerprint) -> None:
+    changed = story(1)
+    changed[50] = "altered"
+    rows = [
+        as_known(make_fingerprint(changed, "a"), "near"),
+        as_known(make_fingerprint(story(1), "b"), "exact"),
+    ]
+    [assignment] = settle_component([*rows, make_fingerprint(story(1), "c")], 0.5)
+    assert (assignment.kind, assignment.canonical_id) == ("exact", "exact")
+
+
+def test_a_teaser_of_a_row_of_the_dataset_is_abridged(make_fingerprint) -> None:
+    known = as_known(make_fingerprint(story(1), "a"))
+    teaser = make_fingerprint(story(1)[:60], "b")
+    assert by_origin(settle_component([known, teaser], 0.5)) == {"b": ("abridged", "known:a")}
+
+
+def test_a_full_story_is_no_copy_of_its_teaser_in_the_dataset(make_fingerprint) -> None:
+    known = as_known(make_fingerprint(story(1)[:60], "a"))
+    full = make_fingerprint(story(1), "b")
+    assert by_origin(settle_component([known, full], 0.5)) == {"b": ("canonical", "b")}
+
+
+def test_a_changed_text_of_a_published_work_is_a_revision_and_keeps_its_copies(
+    make_fingerprint,
+) -> None:
+    url = "https://example.org/story"
+    first = make_fingerprint(story(1), "a", canonical_url=url)
+    changed = story(1)
+    changed[50] = "corrected"
+    new = make_fingerprint(changed, "b", canonical_url=url, day=1)
+    copy = make_fingerprint(changed, "c", day=1)
+    known = as_known(first, article_id=first.article_id)
+    settled = {a.origin: a for a in settle_component([known, new, copy], 0.5)}
+    assert (settled["b"].kind, settled["b"].copies) == ("revision", 1)
+    assert settled["c"].canonical_id == first.article_id
 
 
 def test_a_teaser_does_not_join_two_stories_that_both_contain_it(make_fingerprint) -> None:
@@ -178,6 +243,36 @@ def test_a_crowded_bucket_connects_its_members_at_linear_cost() -> None:
     pairs = list(candidate_pairs(members, horizon_micros=10**9))
     assert len(pairs) <= 10 * len(members)
     assert len(set(connected_components(pairs).values())) == 1
+
+
+def test_a_crowd_of_copies_is_linked_as_comparing_all_with_all_would(make_fingerprint) -> None:
+    chance = random.Random(11)
+    wire = story(1)
+    members = [make_fingerprint(wire, "z-wire")]
+    for outlet in range(60):
+        text = list(wire)
+        for place in chance.sample(range(0, 300, 10), 8):
+            text[place : place + 4] = [chance.choice(VOCABULARY) for _ in range(4)]
+        members.append(make_fingerprint(text, f"outlet-{outlet:03}"))
+    bands, rows = lsh_shape(0.5)
+    entries = [
+        ((m.origin, m.observed_at.micros, m.content_hash), bucket_keys(m, bands, rows).tobytes())
+        for m in members
+    ]
+    of = {m.origin: m for m in members}
+    linked = {
+        pair
+        for pair in pairs_of_shard(entries, horizon_micros=1)
+        if kind_of(of[pair[0]], of[pair[1]])
+    }
+    everything = {
+        tuple(sorted((a.origin, b.origin)))
+        for a in members
+        for b in members
+        if a.origin < b.origin and kind_of(a, b)
+    }
+    assert len(linked) >= 0.97 * len(everything)
+    assert connected_components(linked) == connected_components(everything)
 
 
 def test_exact_copies_meet_under_their_hash_alone() -> None:

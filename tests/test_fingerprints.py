@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.records import SIGNATURE_LENGTH
-from transforms.fingerprints import (
+from transforms.fingerprints import fingerprint_article
+from transforms.shingles import (
     ANCHOR_WORDS,
     MIN_COMPARED_WORDS,
     WINNOWING_WINDOW,
     anchor_hashes,
     content_hash,
-    fingerprint_article,
     minhash,
     normalised_words,
     shingle_hashes,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import random
 import shutil
 from pathlib import Path
 from typing import Any
@@ -210,6 +211,67 @@ def test_a_later_run_finds_copies_of_what_an_earlier_one_wrote(
     copied.write_bytes((SEEDS / "020_dump_date_line_and_byline.txt").read_bytes())
     report = run(output, copied, now=NOW + datetime.timedelta(days=6))
     assert report.details("duplicate") == {"exact": 1}
+
+
+def page(path: Path, url: str, paragraphs: list[str]) -> Path:
+    body = "".join(f"<p>{text}</p>" for text in paragraphs)
+    link = f'<link rel="canonical" href="{url}">'
+    path.write_text(
+        f"<html><head><title>Story</title>{link}</head><body><article>{body}</article></body></html>",
+        encoding="utf-8",
+    )
+    return path
+
+
+def paragraphs(seed: int, count: int = 8) -> list[str]:
+    chance = random.Random(seed)
+    nouns = ["harbour", "council", "river", "market", "school", "doctor", "village", "budget"]
+    verbs = ["opened", "closed", "measured", "promised", "repaired", "counted", "sold", "visited"]
+    return [
+        " ".join(
+            f"The {chance.choice(nouns)} of place{chance.randrange(999)} {chance.choice(verbs)}"
+            f" {chance.randrange(99)} things near the {chance.choice(nouns)} on that day."
+            for _ in range(4)
+        )
+        for _ in range(count)
+    ]
+
+
+def test_a_chain_of_runs_links_copies_of_copies(tmp_path: Path) -> None:
+    text = paragraphs(1)
+    changed = [text[0].replace("The", "A", 2), *text[1:]]
+    runs = [
+        (0, page(tmp_path / "a.html", "https://a.example/1", text)),
+        (6, page(tmp_path / "b.html", "https://b.example/1", changed)),
+        (12, page(tmp_path / "c.html", "https://c.example/1", changed)),
+    ]
+    for day, source in runs:
+        run(tmp_path / "news", source, now=NOW + datetime.timedelta(days=day))
+    [article] = rows(tmp_path / "news", "articles")
+    copies = rows(tmp_path / "news", "duplicates")
+    assert sorted(copy["kind"] for copy in copies) == ["exact", "near"]
+    assert {copy["canonical_id"] for copy in copies} == {article["article_id"]}
+
+
+def test_a_teaser_in_a_later_run_is_an_abridged_copy(tmp_path: Path) -> None:
+    text = paragraphs(2)
+    run(tmp_path / "news", page(tmp_path / "a.html", "https://a.example/1", text))
+    teaser = page(tmp_path / "b.html", "https://b.example/1", text[:2])
+    report = run(tmp_path / "news", teaser, now=NOW + datetime.timedelta(days=1))
+    assert report.details("duplicate") == {"abridged": 1}
+
+
+def test_a_changed_page_in_a_later_run_is_a_revision(tmp_path: Path) -> None:
+    text = paragraphs(3)
+    url = "https://a.example/1"
+    run(tmp_path / "news", page(tmp_path / "a.html", url, text))
+    text[3] = text[3].replace("The", "That")
+    later = NOW + datetime.timedelta(days=1)
+    report = run(tmp_path / "news", page(tmp_path / "a.html", url, text), now=later)
+    assert report.count("revision") == 1
+    found = [(row["article_id"], row["revision"]) for row in rows(tmp_path / "news", "articles")]
+    assert len({article_id for article_id, _ in found}) == 1
+    assert sorted(revision for _, revision in found) == [0, 1]
 
 
 def test_a_copy_beyond_the_horizon_is_not_sought(

@@ -92,14 +92,14 @@ def test_texts_of_one_work_are_numbered_in_the_order_they_were_seen(
 
 
 def test_numbers_go_on_from_what_the_dataset_holds(make_article: Callable[..., Article]) -> None:
-    known = KnownRow("work", 3, "hash-a", "a", Timestamp(1), b"", 100, canonical=True)
+    known = KnownRow("work", 3, "hash-a", "a", canonical=True)
     [revision] = number_revisions([unique(make_article("b"), "hash-b")], [known])
     assert isinstance(revision, UniqueArticle)
     assert revision.revision == 4
 
 
 def test_a_text_that_the_work_already_has_is_a_copy(make_article: Callable[..., Article]) -> None:
-    known = KnownRow("work", 0, "hash-a", "a", Timestamp(1), b"", 100, canonical=True)
+    known = KnownRow("work", 0, "hash-a", "a", canonical=True)
     [copy] = number_revisions([unique(make_article("a", "b"), "hash-a")], [known])
     assert isinstance(copy, Duplicate)
     assert (copy.kind, copy.canonical_id) == ("exact", "work")

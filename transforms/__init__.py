@@ -15,6 +15,7 @@ Extracting
     ``dates``          publication dates, and how far to trust them
 Comparing
     ``fingerprints``   ``FingerprintArticles``: articles to what is compared
+    ``shingles``       hashes, shingles, signatures and anchors of a text
     ``known``          ``ReadKnown``, ``SetAsideUnchanged`` …: the dataset is its own memory
     ``deduplication``  ``AssignCopies``: which text is a copy of which
     ``merging``        ``MergeCopies``: canonical rows take what their copies know better

@@ -42,7 +42,7 @@ ABRIDGED_CONTAINMENT = 0.8
 """Share of the shorter text's shingles that the longer one must hold."""
 WHOLE_TEXT_SHARE = 0.9
 """A text with this share of the longest member's words may be canonical; a shorter one is cut."""
-MAX_PAIRED_BUCKET = 16
+MAX_PAIRED_BUCKET = 256
 """In a larger bucket each text is paired with a few hubs instead of with all others."""
 _HUBS = 8
 BUCKET_SHARDS = 16
@@ -165,16 +165,13 @@ class Likeness:
 
 
 def likeness(left: Fingerprint, right: Fingerprint) -> Likeness:
-    """Compare two fingerprints; by their MinHash signatures where one is a row of the dataset."""
+    """Compare two fingerprints, exactly: on their shingles, not on their signatures."""
     if left.content_hash == right.content_hash:
         return Likeness(exact=True, jaccard=1.0, containment=1.0)
     if left.shingles and right.shingles:
         a, b = _shingles(left), _shingles(right)
         shared = int(np.intersect1d(a, b, assume_unique=True).size)
         return Likeness(False, shared / (a.size + b.size - shared), shared / min(a.size, b.size))
-    if left.signature and right.signature:
-        same = np.frombuffer(left.signature, "<u4") == np.frombuffer(right.signature, "<u4")
-        return Likeness(False, float(same.mean()), 0.0)
     return Likeness(False, 0.0, 0.0)
 
 
@@ -217,15 +214,14 @@ def connected_components(links: Iterable[tuple[str, str]]) -> dict[str, str]:
 def choose_canonical(members: Sequence[Fingerprint]) -> Fingerprint:
     """The member that stands for all, whatever their order.
 
-    A row of the dataset first, for it is already published; then a whole text before a cut one,
-    the row that knows most about itself, the earliest published, the earliest observed, and last
-    the content hash and origin, so that no tie is left to chance.
+    A whole text before a cut one, then the row that knows most about itself, the earliest
+    published, the earliest observed, and last the content hash and origin, so that no tie is left
+    to chance.
     """
     longest = max(member.word_count for member in members)
 
     def rank(member: Fingerprint) -> tuple[object, ...]:
         return (
-            not member.known,
             member.word_count < WHOLE_TEXT_SHARE * longest,
             -member.completeness,
             member.published_at is None,
@@ -238,56 +234,126 @@ def choose_canonical(members: Sequence[Fingerprint]) -> Fingerprint:
     return min(members, key=rank)
 
 
+@dataclass(frozen=True)
+class Match:
+    """A text that another is a copy of."""
+
+    original: Fingerprint
+    kind: str
+    similarity: float
+
+
+def match_texts(copy: Fingerprint, original: Fingerprint, threshold: float) -> Match | None:
+    """How ``copy`` is a copy of ``original``, or None if it is none."""
+    alike = likeness(copy, original)
+    kind = copy_kind(alike, copy, original, threshold)
+    if not kind:
+        return None
+    return Match(original, kind, alike.containment if kind == "abridged" else alike.jaccard)
+
+
+def nearest_known(
+    member: Fingerprint, known: Sequence[Fingerprint], threshold: float
+) -> Match | None:
+    """The row of the dataset that a text is a copy of: an exact one, else the most similar.
+
+    A row that holds only part of the text is not enough: a full story is no copy of its teaser.
+    """
+    matches = [match_texts(member, row, threshold) for row in known]
+    fitting = [
+        match
+        for match in matches
+        if match
+        and not (match.kind == "abridged" and match.original.word_count < member.word_count)
+    ]
+    return min(
+        fitting,
+        key=lambda match: (match.kind != "exact", -match.similarity, match.original.origin),
+        default=None,
+    )
+
+
 def settle_component(members: Iterable[Fingerprint], threshold: float) -> list[Assignment]:
     """Decide each text of a connected component; rows of the dataset get no assignment.
 
-    The canonical text takes the members that are copies of it; the rest are settled likewise.
+    The texts of the run are settled among themselves: the canonical text takes the members that
+    are copies of *it*, and the rest are settled likewise. Then each canonical text is held against
+    the dataset, whose rows are published already: if it is a copy of one, so are its copies.
     """
-    remaining = list({member.origin: member for member in members}.values())
+    by_origin = {member.origin: member for member in members}
+    known = [member for member in by_origin.values() if member.known]
+    remaining = [member for member in by_origin.values() if not member.known]
     assignments: list[Assignment] = []
     while remaining:
         canonical = choose_canonical(remaining)
-        copies: list[Assignment] = []
+        copies: list[tuple[Fingerprint, Match]] = []
         rest: list[Fingerprint] = []
         for member in remaining:
             if member is canonical:
                 continue
-            alike = likeness(member, canonical)
-            kind = copy_kind(alike, member, canonical, threshold)
-            if not kind:
+            match = match_texts(member, canonical, threshold)
+            if match is None:
                 rest.append(member)
-            elif not member.known:
-                # One work seen again later with some words changed. Seen twice at one time, in a
-                # feed and as a page, it is a copy.
-                if (
-                    kind == "near"
-                    and member.article_id == canonical.article_id
-                    and member.observed_at != canonical.observed_at
-                ):
-                    kind = "revision"
-                copies.append(
-                    Assignment(
-                        origin=member.origin,
-                        canonical_origin=canonical.origin,
-                        canonical_id=canonical.article_id,
-                        kind=kind,
-                        similarity=alike.containment if kind == "abridged" else alike.jaccard,
-                    )
-                )
-        if not canonical.known:
-            assignments.append(
-                Assignment(
-                    origin=canonical.origin,
-                    canonical_origin=canonical.origin,
-                    canonical_id=canonical.article_id,
-                    kind="canonical",
-                    similarity=1.0,
-                    copies=sum(copy.kind != "revision" for copy in copies),
-                )
-            )
-        assignments.extend(copies)
+            else:
+                copies.append((member, match))
+        assignments.extend(_settle_cluster(canonical, copies, known, threshold))
         remaining = rest
     return assignments
+
+
+def _settle_cluster(
+    canonical: Fingerprint,
+    copies: list[tuple[Fingerprint, Match]],
+    known: Sequence[Fingerprint],
+    threshold: float,
+) -> list[Assignment]:
+    found = nearest_known(canonical, known, threshold)
+    published = found if found and not _is_revision(canonical, found) else None
+    settled = [
+        _assignment(member, _of_cluster(member, match, published, known, threshold))
+        for member, match in copies
+    ]
+    count = sum(a.canonical_origin == canonical.origin and a.kind != "revision" for a in settled)
+    itself = Match(canonical, "canonical", 1.0)
+    head = dataclasses.replace(_assignment(canonical, found or itself), copies=count)
+    return [head, *settled]
+
+
+def _of_cluster(
+    member: Fingerprint,
+    match: Match,
+    published: Match | None,
+    known: Sequence[Fingerprint],
+    threshold: float,
+) -> Match:
+    """What a copy counts as a copy of: its canonical text, or a row of the dataset before that."""
+    own = nearest_known(member, known, threshold)
+    closer = own is not None and own.kind == "exact" and match.kind != "exact"
+    if own is not None and (published or closer):
+        return own
+    return Match(published.original, match.kind, match.similarity) if published else match
+
+
+def _is_revision(member: Fingerprint, match: Match) -> bool:
+    """Whether a match is one work seen again later with some words changed.
+
+    Seen twice at one time, in a feed and as a page, it is a copy.
+    """
+    return (
+        match.kind == "near"
+        and member.article_id == match.original.article_id
+        and member.observed_at != match.original.observed_at
+    )
+
+
+def _assignment(member: Fingerprint, match: Match) -> Assignment:
+    return Assignment(
+        origin=member.origin,
+        canonical_origin=match.original.origin,
+        canonical_id=match.original.article_id,
+        kind="revision" if _is_revision(member, match) else match.kind,
+        similarity=match.similarity,
+    )
 
 
 class _Pairs(beam.DoFn):

@@ -1,71 +1,103 @@
 """What the dataset already holds: its own memory, read from its own files.
 
-``ReadKnown``: Parquet files of ``articles`` and ``duplicates`` → ``KnownRow``, only the columns
-that comparison needs. ``SetAsideUnchanged``: ``Fingerprint`` + ``KnownRow`` → the fingerprints of
-texts that are new, and the re-reads, told apart. ``SetAsideRecorded`` does the same for failures.
-Bounded; no failures of their own: a dataset that cannot be read ends the run, for nothing may be
-added to what is not known.
+``ReadKnown``: Parquet files of ``articles`` and ``duplicates`` → ``KnownRow``, and fingerprints of
+those that were observed within the horizon of the run's texts. ``SetAsideUnchanged``:
+``Fingerprint`` + ``KnownRow`` → the fingerprints of texts that are new, and the re-reads, told
+apart. ``SetAsideRecorded`` does the same for failures. Bounded; no failures of their own: a dataset
+that cannot be read ends the run, for nothing may be added to what is not known.
 """
 
 from __future__ import annotations
 
 import datetime
+import errno
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import apache_beam as beam
+import pyarrow as pa
 import pyarrow.parquet as pq
 from apache_beam.pvalue import PCollection, TaggedOutput
 from apache_beam.utils.timestamp import Timestamp
 
 from schemas.records import Failure, Fingerprint, KnownRow
+from transforms.shingles import print_text
 
-_ARTICLE_COLUMNS = [
-    "article_id",
-    "revision",
-    "content_hash",
-    "origin",
-    "observed_at",
-    "fingerprint",
-    "word_count",
-]
-_DUPLICATE_COLUMNS = ["canonical_id", "content_hash", "origin", "observed_at"]
+_COLUMNS = {
+    "articles": ["article_id", "revision", "content_hash", "source_uri", "origin", "observed_at"],
+    "duplicates": ["canonical_id", "content_hash", "source_uri", "origin", "observed_at"],
+}
+
+MicrosRange = tuple[int, int]
+"""Least and greatest of some observation times, in microseconds since 1970."""
 
 
-def _timestamp(moment: datetime.datetime) -> Timestamp:
-    return Timestamp.from_utc_datetime(moment.astimezone(datetime.UTC))
+def _micros(moment: datetime.datetime) -> int:
+    return int(Timestamp.from_utc_datetime(moment.astimezone(datetime.UTC)).micros)
 
 
-def read_known(path: str, table: str) -> Iterator[KnownRow]:
-    """The known rows of one Parquet file of ``articles`` or ``duplicates``."""
-    columns = _ARTICLE_COLUMNS if table == "articles" else _DUPLICATE_COLUMNS
-    with pq.ParquetFile(path) as parquet:
-        for batch in parquet.iter_batches(columns=columns):
-            for row in batch.to_pylist():
-                yield KnownRow(
-                    article_id=row.get("article_id") or row["canonical_id"],
-                    revision=row.get("revision", 0),
-                    content_hash=row["content_hash"],
-                    origin=row["origin"],
-                    observed_at=_timestamp(row["observed_at"]),
-                    fingerprint=row.get("fingerprint") or b"",
-                    word_count=row.get("word_count", 0),
-                    canonical=table == "articles",
-                )
+def _may_hold(group: pq.RowGroupMetaData, wanted: MicrosRange) -> bool:
+    """Whether a row group's statistics leave it open that it holds rows observed in the range."""
+    for number in range(group.num_columns):
+        column = group.column(number)
+        if column.path_in_schema == "observed_at":
+            statistics = column.statistics
+            if statistics is None or not statistics.has_min_max:
+                return True
+            return _micros(statistics.max) >= wanted[0] and _micros(statistics.min) <= wanted[1]
+    return True
 
 
-def known_fingerprint(row: KnownRow) -> Fingerprint:
-    """A row of ``articles`` as something the run's texts can be copies of."""
-    return Fingerprint(
-        origin=f"known:{row.article_id}:{row.revision}",
-        article_id=row.article_id,
-        content_hash=row.content_hash,
-        source_uri="",
-        observed_at=row.observed_at,
-        word_count=row.word_count,
-        signature=row.fingerprint,
+def read_known(
+    path: str, table: str, wanted: MicrosRange
+) -> Iterator[tuple[KnownRow, Fingerprint | None]]:
+    """The known rows of one Parquet file of ``articles`` or ``duplicates``.
+
+    Rows that were observed within the ``wanted`` range come with their fingerprint, taken again
+    from the body: what was a copy in one run is one in two. Other bodies are not read.
+
+    Raises:
+        OSError: if the file cannot be read, or holds no readable Parquet.
+    """
+    try:
+        with pq.ParquetFile(path) as parquet:
+            for number in range(parquet.num_row_groups):
+                columns = list(_COLUMNS[table])
+                if _may_hold(parquet.metadata.row_group(number), wanted):
+                    columns.append("body")
+                for row in parquet.read_row_group(number, columns=columns).to_pylist():
+                    yield _known(row, table, wanted)
+    except pa.ArrowInvalid as error:
+        message = f"{path} is damaged: {str(error).splitlines()[0]}"
+        raise OSError(errno.EIO, message) from error
+
+
+def _known(
+    row: dict[str, Any], table: str, wanted: MicrosRange
+) -> tuple[KnownRow, Fingerprint | None]:
+    known = KnownRow(
+        article_id=row["article_id" if table == "articles" else "canonical_id"],
+        revision=row.get("revision", 0),
+        content_hash=row["content_hash"],
+        source_uri=row["source_uri"],
+        canonical=table == "articles",
+    )
+    observed_at = Timestamp(micros=_micros(row["observed_at"]))
+    if not wanted[0] <= observed_at.micros <= wanted[1]:
+        return known, None
+    text = print_text(row["body"])
+    return known, Fingerprint(
+        origin=f"known:{known.article_id}:{known.revision}:{row['origin']}",
+        article_id=known.article_id,
+        content_hash=known.content_hash,
+        source_uri=known.source_uri,
+        observed_at=observed_at,
+        word_count=text.word_count,
+        signature=text.signature,
+        shingles=text.shingles,
+        anchors=text.anchors,
         known=True,
     )
 
@@ -76,8 +108,7 @@ def is_reread(fingerprint: Fingerprint, known: Iterable[KnownRow]) -> bool:
     ``known`` are the dataset's rows with the same content hash. The ordinal is left out of it: an
     article that moved within its dump has not changed.
     """
-    source = fingerprint.source_uri
-    return any(row.origin == source or row.origin.startswith(f"{source}#") for row in known)
+    return any(row.source_uri == fingerprint.source_uri for row in known)
 
 
 class NewAndUnchanged(NamedTuple):
@@ -103,19 +134,60 @@ class _SetAside(beam.DoFn):
                 yield fingerprint
 
 
+class KnownRows(NamedTuple):
+    """What ``ReadKnown`` gives."""
+
+    rows: PCollection[KnownRow]
+    fingerprints: PCollection[Fingerprint]
+    """Of the rows that the run's texts could be copies of."""
+
+
+class _ReadKnown(beam.DoFn):
+    FINGERPRINT = "fingerprint"
+
+    def __init__(self, horizon_micros: int) -> None:
+        self._horizon_micros = horizon_micros
+
+    def process(
+        self, file: tuple[str, str], observed: Sequence[int]
+    ) -> Iterator[KnownRow | TaggedOutput]:
+        table, path = file
+        nothing = (1, 0)
+        wanted = (
+            (min(observed) - self._horizon_micros, max(observed) + self._horizon_micros)
+            if observed
+            else nothing
+        )
+        for row, fingerprint in read_known(path, table, wanted):
+            yield row
+            if fingerprint is not None:
+                yield TaggedOutput(self.FINGERPRINT, fingerprint)
+
+
 @dataclass
 class ReadKnown(beam.PTransform):
-    """(table, path) of Parquet files → ``KnownRow``."""
+    """(table, path) of Parquet files → ``KnownRow``, and fingerprints of those near in time.
 
-    def expand(self, files: PCollection[tuple[str, str]]) -> PCollection[KnownRow]:
+    ``observed`` are the observation times of the run's texts, in microseconds, each once: only
+    rows within ``horizon_seconds`` of them are compared.
+    """
+
+    observed: PCollection[int]
+    horizon_seconds: int
+
+    def expand(self, files: PCollection[tuple[str, str]]) -> KnownRows:
         """Read each file's columns where the worker is."""
-        return (
+        parted = (
             files
             | beam.Reshuffle()
-            | beam.FlatMap(lambda file: read_known(path=file[1], table=file[0])).with_output_types(
-                KnownRow
+            | beam.ParDo(
+                _ReadKnown(self.horizon_seconds * 1_000_000),
+                observed=beam.pvalue.AsList(self.observed),
             )
+            .with_output_types(KnownRow, fingerprint=Fingerprint)
+            .with_outputs(_ReadKnown.FINGERPRINT, main="rows")
         )
+        return KnownRows(parted.rows, parted[_ReadKnown.FINGERPRINT])
 
 
 @dataclass

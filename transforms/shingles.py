@@ -1,0 +1,143 @@
+"""What is compared instead of texts: hashes, shingles, signatures and anchors of their words.
+
+Four views of one body, each made to find another kind of copy:
+
+- **content hash**: SHA-256 of the normalised words; equal for exact copies, whatever happened to
+  case, spacing, punctuation and typographic characters.
+- **shingles**: hashes of all runs of three words (Broder, "On the resemblance and containment of
+  documents", 1997). Jaccard similarity and containment are computed on these.
+- **signature**: MinHash of the shingles (Broder et al., "Min-wise independent permutations", 2000)
+  under 128 multiply-shift hash functions (Dietzfelbinger et al., 1997), from which LSH bands are
+  cut. It is also kept in the dataset, so it must never change: it is written here, on NumPy,
+  rather than taken from a library whose next release might hash otherwise.
+- **anchors**: winnowed hashes of runs of eight words (Schleimer, Wilkerson, Aiken, "Winnowing",
+  2003). Any run of 31 words that two texts share gives them a common anchor, whatever else they
+  hold, which is how a teaser finds its story.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import re
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from schemas.records import SIGNATURE_LENGTH
+
+Hashes = npt.NDArray[np.uint64]
+
+SHINGLE_WORDS = 3
+ANCHOR_WORDS = 8
+WINNOWING_WINDOW = 24
+"""Consecutive anchor candidates of which the least is kept; a shared run of
+``WINNOWING_WINDOW + ANCHOR_WORDS - 1`` words is guaranteed a common anchor."""
+MIN_COMPARED_WORDS = 20
+"""Shorter texts are compared by content hash alone: their shingles say too little."""
+
+# Scripts that put no spaces between words: each character counts as a word there.
+_UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
+_WORD = re.compile(rf"[{_UNSPACED}]|(?:(?![{_UNSPACED}])\w)+")
+_MASK = (1 << 64) - 1
+_MINHASH_BLOCK = 4096
+
+
+def normalised_words(text: str) -> list[str]:
+    """The words of a text after NFKC and case folding, without punctuation (UAX #15, #29)."""
+    return _WORD.findall(unicodedata.normalize("NFKC", text).casefold())
+
+
+def content_hash(words: list[str]) -> str:
+    """SHA-256 of normalised words, 64 hex digits."""
+    return hashlib.sha256(" ".join(words).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _splitmix64(state: int) -> Iterator[int]:
+    """Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014."""
+    while True:
+        state = (state + 0x9E3779B97F4A7C15) & _MASK
+        z = state
+        z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
+        z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & _MASK
+        yield z ^ (z >> 31)
+
+
+@functools.cache
+def _permutations() -> tuple[Hashes, Hashes]:
+    numbers = _splitmix64(20240229)
+    factors = [next(numbers) | 1 for _ in range(SIGNATURE_LENGTH)]
+    addends = [next(numbers) for _ in range(SIGNATURE_LENGTH)]
+    return np.array(factors, np.uint64)[:, None], np.array(addends, np.uint64)[:, None]
+
+
+@functools.lru_cache(maxsize=200_000)
+def _word_hash(word: str) -> int:
+    encoded = word.encode("utf-8", "surrogatepass")
+    return int.from_bytes(hashlib.blake2b(encoded, digest_size=8).digest(), "little")
+
+
+def _run_hashes(word_hashes: Hashes, run_words: int) -> Hashes:
+    """A 64-bit hash of each run of ``run_words`` words, in text order."""
+    runs = word_hashes.size - run_words + 1
+    if runs < 1:
+        return np.empty(0, np.uint64)
+    mixed = np.zeros(runs, np.uint64)
+    for place in range(run_words):
+        mixed = mixed * np.uint64(0x9E3779B97F4A7C15) + word_hashes[place : place + runs]
+    mixed ^= mixed >> np.uint64(31)
+    mixed *= np.uint64(0xBF58476D1CE4E5B9)
+    return mixed ^ (mixed >> np.uint64(29))
+
+
+def shingle_hashes(words: list[str]) -> npt.NDArray[np.uint32]:
+    """Sorted distinct 32-bit hashes of all runs of ``SHINGLE_WORDS`` words."""
+    hashes = np.array([_word_hash(word) for word in words], np.uint64)
+    return np.unique((_run_hashes(hashes, SHINGLE_WORDS) >> np.uint64(32)).astype(np.uint32))
+
+
+def anchor_hashes(words: list[str]) -> Hashes:
+    """Sorted distinct winnowed hashes of runs of ``ANCHOR_WORDS`` words."""
+    hashes = np.array([_word_hash(word) for word in words], np.uint64)
+    runs = _run_hashes(hashes, ANCHOR_WORDS)
+    if runs.size == 0:
+        return runs
+    window = min(WINNOWING_WINDOW, runs.size)
+    return np.unique(np.lib.stride_tricks.sliding_window_view(runs, window).min(axis=1))
+
+
+def minhash(shingles: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
+    """MinHash signature of a set of shingle hashes: ``SIGNATURE_LENGTH`` minima."""
+    factors, addends = _permutations()
+    minima = np.full(SIGNATURE_LENGTH, np.iinfo(np.uint32).max, np.uint32)
+    for start in range(0, shingles.size, _MINHASH_BLOCK):  # so that memory does not follow length
+        block = shingles[start : start + _MINHASH_BLOCK].astype(np.uint64)
+        hashed = (block[None, :] * factors + addends) >> np.uint64(32)
+        minima = np.minimum(minima, hashed.min(axis=1).astype(np.uint32))
+    return minima
+
+
+@dataclass(frozen=True)
+class TextPrint:
+    """The fingerprints of one text, as ``schemas.records.Fingerprint`` keeps them."""
+
+    content_hash: str
+    word_count: int
+    signature: bytes
+    shingles: bytes
+    anchors: bytes
+
+
+def print_text(body: str) -> TextPrint:
+    """Take the fingerprints of a text."""
+    words = normalised_words(body)
+    signature = shingles = anchors = b""
+    if len(words) >= MIN_COMPARED_WORDS:
+        hashes = shingle_hashes(words)
+        shingles = hashes.astype("<u4").tobytes()
+        signature = minhash(hashes).astype("<u4").tobytes()
+        anchors = anchor_hashes(words).astype("<u8").tobytes()
+    return TextPrint(content_hash(words), len(words), signature, shingles, anchors)
