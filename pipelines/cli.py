@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import logging
 import signal
 import sys
+import threading
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from importlib.metadata import version
@@ -22,7 +24,7 @@ from pipelines.config import (
     parse_duration_seconds,
     parse_size_bytes,
 )
-from pipelines.dataset import PublishError
+from pipelines.dataset import DatasetError, PublishError
 from pipelines.picture import progress_bar, progress_log, show_report, size
 from pipelines.run import RunFailedError, Watch, ingest
 from transforms.deduplication import DEFAULT_THRESHOLD
@@ -38,10 +40,11 @@ LOG_WIDTH = 120
 EXIT_CODES = f"""\
 exit codes:
   {DONE}    the run is done and its account balances; single inputs may have failed, and are shown
-  {FAILED}    the run failed or its account does not balance, and nothing was added to the dataset;
-       with --strict also when an input failed
+  {FAILED}    the run failed, and nothing was added to the dataset: its account does not balance,
+       the disk is full, the dataset is damaged or another run writes to it; with --strict
+       also when an input failed
   {BAD_USAGE}    bad usage: an option, source or output that cannot be used as given
-  {INTERRUPTED}  interrupted (Ctrl-C, SIGTERM); nothing was added to the dataset
+  {INTERRUPTED}  interrupted (Ctrl-C, SIGTERM); nothing was added, or the next run finishes it
 """
 
 
@@ -118,6 +121,11 @@ def check_beam_options(options: Sequence[str]) -> None:
     Raises:
         UsageError: naming the first option that nobody knows.
     """
+    for option in options:
+        if not option.startswith("-"):
+            raise UsageError(
+                f"{option!r} is out of place: sources come first, options as --name=value"
+            )
     if any(option.split("=")[0] == "--runner" for option in options):
         return
     parser = argparse.ArgumentParser(
@@ -137,8 +145,12 @@ def to_config(arguments: argparse.Namespace, beam_options: Sequence[str]) -> Ing
         UsageError: if a value cannot be used.
     """
     check_beam_options(beam_options)
-    if "://" in arguments.output:
-        raise UsageError(f"the output {arguments.output} is not a local folder")
+    if not arguments.output or "://" in arguments.output:
+        raise UsageError(f"the output {arguments.output!r} is not a local folder")
+    try:
+        arguments.output.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise UsageError(f"the output's name {arguments.output!r} is not UTF-8") from error
     return IngestConfig(
         sources=tuple(arguments.sources),
         output=Path(arguments.output),
@@ -160,6 +172,8 @@ def _set_up_logging(*, quiet: bool) -> None:
 
 
 def _interrupt(_signal: int, _frame: object) -> None:
+    # Beam's threads lose their worker processes now, and each would say so with a traceback.
+    threading.excepthook = lambda _: None
     raise KeyboardInterrupt
 
 
@@ -175,19 +189,26 @@ def main(argv: Sequence[str] | None = None) -> int:
             return nullcontext()
         return progress_bar(errors, watch) if errors.is_terminal else progress_log(watch)
 
-    signal.signal(signal.SIGTERM, _interrupt)  # a scheduler's way to say Ctrl-C
+    for number in (signal.SIGINT, signal.SIGTERM):  # Ctrl-C, and how a scheduler says it
+        signal.signal(number, _interrupt)
     try:
         config = to_config(arguments, beam_options)
         report = ingest(config, watching=watching)
     except UsageError as error:
         errors.print(f"newsbeam: {error}", markup=False)
         return BAD_USAGE
-    except (RunFailedError, PublishError) as error:
+    except (RunFailedError, DatasetError, PublishError) as error:
         errors.print(f"newsbeam: the run failed: {error}", markup=False)
         return FAILED
     except KeyboardInterrupt:
-        errors.print("newsbeam: interrupted; nothing was added to the dataset", markup=False)
+        errors.print(
+            "newsbeam: interrupted; nothing was added to the dataset, or, if it was publishing, "
+            "the next run finishes it",
+            markup=False,
+        )
         return INTERRUPTED
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal may know no UTF-8
     if arguments.json:
         sys.stdout.write(json.dumps(report.summary(), ensure_ascii=False, indent=2) + "\n")
     elif not arguments.quiet:

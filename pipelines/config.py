@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from transforms.deduplication import DEFAULT_HORIZON_SECONDS, DEFAULT_THRESHOLD
 
 BYTES_PER_WORKER = 2 << 20
 """Input below which a further local process costs more to start than it saves."""
 DEFAULT_MAX_INPUT_BYTES = 64 << 20
+MAX_DURATION_SECONDS = 100 * 366 * 86_400
+MAX_SIZE_BYTES = 64 << 30
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])", re.IGNORECASE)
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
@@ -30,9 +33,9 @@ def parse_duration_seconds(text: str) -> int:
         UsageError: if the text is no positive duration with a unit.
     """
     match = _DURATION.fullmatch(text.strip())
-    seconds = round(float(match[1]) * _SECONDS[match[2].lower()]) if match else 0
-    if seconds < 1:
-        raise UsageError(f"{text!r} is no duration; write 90s, 15m, 36h, 7d or 2w")
+    seconds = round(float(match[1][:20]) * _SECONDS[match[2].lower()]) if match else 0
+    if not 1 <= seconds <= MAX_DURATION_SECONDS:
+        raise UsageError(f"{text!r} is no duration up to 100 years; write 90s, 15m, 36h, 7d or 2w")
     return seconds
 
 
@@ -43,9 +46,9 @@ def parse_size_bytes(text: str) -> int:
         UsageError: if the text is no positive size.
     """
     match = _SIZE.fullmatch(text.strip())
-    size = round(float(match[1]) * _BYTES[match[2].lower()]) if match else 0
-    if size < 1:
-        raise UsageError(f"{text!r} is no size; write 500000, 64M or 2G")
+    size = round(float(match[1][:20]) * _BYTES[match[2].lower()]) if match else 0
+    if not 1 <= size <= MAX_SIZE_BYTES:
+        raise UsageError(f"{text!r} is no size up to 64 GiB; write 500000, 64M or 2G")
     return size
 
 
@@ -89,6 +92,10 @@ class IngestConfig:
             return self.workers
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
         return max(1, min(cores or 1, input_bytes // BYTES_PER_WORKER))
+
+    def summary(self) -> dict[str, Any]:
+        """The options as plain values, for the run's manifest."""
+        return {**asdict(self), "output": str(self.output)}
 
     @property
     def is_local(self) -> bool:

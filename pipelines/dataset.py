@@ -13,16 +13,22 @@ failed before it leaves nothing that a reader sees.
 
 from __future__ import annotations
 
+import fcntl
+import itertools
 import json
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from pipelines.config import UsageError
-from schemas.arrow import TABLES
+from schemas.arrow import SCHEMA_VERSION, TABLES
 from schemas.records import WrittenFile
 
 _PENDING = ".pending.json"
@@ -30,6 +36,10 @@ _PENDING = ".pending.json"
 
 class PublishError(OSError):
     """The filesystem refused to publish; the message says what and why."""
+
+
+class DatasetError(RuntimeError):
+    """The dataset is damaged, or another run writes to it; the message says which and where."""
 
 
 @dataclass(frozen=True)
@@ -50,24 +60,55 @@ class Dataset:
     def prepare(self, run_id: str) -> Path:
         """Make the folders for a run, finishing first what a killed one had begun to publish.
 
+        What other killed runs have staged is removed: the caller holds the lock, so that no run
+        is alive that it could belong to.
+
         Raises:
             UsageError: if the output cannot be a dataset.
+            DatasetError: if a publication that was cut short cannot be finished.
         """
-        if "://" in str(self.root):
-            raise UsageError(f"the output {self.root} is not a local folder")
-        if self.root.exists() and not self.root.is_dir():
-            raise UsageError(f"the output {self.root} is a file, not a folder")
+        staging = self.staging(run_id)
         try:
             self.runs.mkdir(parents=True, exist_ok=True)
-            staging = self.staging(run_id)
+            for pending in sorted(self.runs.glob(f"*{_PENDING}")):
+                self._finish(pending)
+            for leftover in staging.parent.glob("*"):
+                shutil.rmtree(leftover)
             staging.mkdir(parents=True)
         except OSError as error:
             raise UsageError(
                 f"cannot write to the output {self.root}: {error.strerror or error}"
             ) from error
-        for pending in sorted(self.runs.glob(f"*{_PENDING}")):
-            self._finish(pending)
         return staging
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keep other runs on this machine out while the block runs.
+
+        Raises:
+            UsageError: if the output cannot be a dataset.
+            DatasetError: if another run holds the lock.
+        """
+        try:
+            if self.root.exists() and not self.root.is_dir():
+                raise UsageError(f"the output {self.root} is a file, not a folder")
+            self.runs.mkdir(parents=True, exist_ok=True)
+            file = (self.root / "_newsbeam" / "lock").open("a+", encoding="utf-8")
+        except OSError as error:
+            raise UsageError(
+                f"cannot write to the output {self.root}: {error.strerror or error}"
+            ) from error
+        with file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.seek(0)
+                holder = file.read().strip() or "another process"
+                raise DatasetError(f"{holder} is writing to {self.root}; try again later") from None
+            file.truncate(0)
+            file.write(f"process {os.getpid()}")
+            file.flush()
+            yield  # closing the file gives the lock back, whatever happens
 
     def files(self, table: str) -> list[Path]:
         """The published Parquet files of a table, sorted."""
@@ -90,8 +131,13 @@ class Dataset:
             partial.replace(pending)
             return self._finish(pending)
         except OSError as error:
+            outlook = (
+                "; what is published so far stays, and the next run finishes it"
+                if pending.exists()
+                else "; nothing was added"
+            )
             raise PublishError(
-                f"cannot publish to {self.root}: {error.strerror or error}"
+                f"cannot publish to {self.root}: {error.strerror or error}{outlook}"
             ) from error
 
     def is_pending(self, run_id: str) -> bool:
@@ -105,10 +151,16 @@ class Dataset:
     def _finish(self, pending: Path) -> Path:
         run_id = pending.name.removesuffix(_PENDING)
         staging = self.staging(run_id)
-        for name in json.loads(pending.read_text(encoding="utf-8"))["files"]:
+        try:
+            names = json.loads(pending.read_text(encoding="utf-8"))["files"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise DatasetError(f"the manifest {pending} is damaged: {error}") from error
+        for name in names:
             target = self.root / name
-            if not (staging / name).exists() and target.exists():
-                continue  # published before the run was killed
+            if not (staging / name).exists():
+                if target.exists():
+                    continue  # published before the run was killed
+                raise DatasetError(f"{pending} names {name}, which is neither staged nor published")
             target.parent.mkdir(parents=True, exist_ok=True)
             (staging / name).replace(target)
         done = self.runs / f"{run_id}.json"
@@ -118,5 +170,22 @@ class Dataset:
 
 
 def known_files(dataset: Dataset) -> dict[str, list[str]]:
-    """Paths of the published files, by table."""
-    return {table: [str(path) for path in dataset.files(table)] for table in TABLES}
+    """Paths of the published files, by table.
+
+    Raises:
+        DatasetError: if a file is no Parquet file, or of a newer schema than this program knows.
+    """
+    known = {table: [str(path) for path in dataset.files(table)] for table in TABLES}
+    for path in itertools.chain.from_iterable(known.values()):
+        try:
+            metadata = pq.read_schema(path).metadata or {}
+        except (OSError, pa.ArrowInvalid) as error:
+            reason = str(error).splitlines()[0]
+            raise DatasetError(f"{path} is damaged or unreadable: {reason}") from error
+        version = int(metadata.get(b"newsbeam.schema_version", b"0"))
+        if version > SCHEMA_VERSION:
+            raise DatasetError(
+                f"{path} has schema version {version}, newer than {SCHEMA_VERSION}, which is the "
+                "newest that this newsbeam knows; use a newer one"
+            )
+    return known

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import shlex
 import threading
 import time
@@ -123,7 +124,8 @@ def _reasons(details: dict[str, int]) -> str:
 
 def query(output: str) -> str:
     """A query on the articles that can be pasted into a shell."""
-    files = f"{Path(output).as_posix().rstrip('/')}/articles/**/*.parquet".replace("'", "''")
+    folder = re.sub(r"([*?[])", r"[\1]", Path(output).as_posix().rstrip("/"))  # taken literally
+    files = f"{folder}/articles/**/*.parquet".replace("'", "''")
     sql = (
         f"SELECT date, topic, title, authors FROM read_parquet('{files}', "
         "hive_partitioning = true) ORDER BY date, title"

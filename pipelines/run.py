@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import datetime
 import errno
-import os
 import re
 import secrets
 import shutil
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
-from contextlib import nullcontext
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,7 @@ from pipelines.ingest import RunPlan, build_graph
 from pipelines.local import local_runner
 from pipelines.sources import list_sources
 from schemas.arrow import SCHEMA_VERSION
-from schemas.records import Balance, WrittenFile
+from schemas.records import Balance, Source, WrittenFile
 from transforms.reading import ReadLimits
 from transforms.writing import read_report
 
@@ -123,11 +122,14 @@ class Watch:
     input_bytes: int
 
 
+Watching = Callable[[Watch], AbstractContextManager[Any]]
+
+
 def ingest(
     config: IngestConfig,
     *,
     clock: Clock = _utc_now,
-    watching: Callable[[Watch], Any] | None = None,
+    watching: Watching | None = None,
 ) -> RunReport:
     """Carry out a run.
 
@@ -136,63 +138,79 @@ def ingest(
 
     Raises:
         UsageError: if the sources or the output cannot be used as given.
+        DatasetError: if the dataset is damaged, or another run writes to it.
         RunFailedError: if the run could not be finished; the dataset is as it was.
+        PublishError: if it could not be published; the message says how much of it was.
     """
     started_at = clock().astimezone(datetime.UTC)
     began = time.monotonic()
     run_id = new_run_id(started_at)
     sources = list_sources(config.sources, config.output)
-    input_bytes = sum(max(0, source.size_bytes) for source in sources)
-    readable_bytes = sum(
-        source.size_bytes
-        for source in sources
-        if source.size_bytes <= config.max_input_bytes or ".warc" in source.uri
-    )
-    dataset = Dataset(config.output)
-    staging = dataset.prepare(run_id)
-    progress_folder = tempfile.mkdtemp(prefix="newsbeam-progress-")
+    dataset = Dataset(config.output.absolute())
+    progress_folder = tempfile.mkdtemp(prefix="newsbeam-progress-") if config.is_local else None
     try:
-        known = known_files(dataset)
-        plan = RunPlan(
-            run_id=run_id,
-            observed_at=Timestamp.from_utc_datetime(started_at),
-            sources=sources,
-            known_articles=known["articles"],
-            known_duplicates=known["duplicates"],
-            known_failures=known["failures"],
-            staging=str(staging),
-            report_path=str(staging / "report.json"),
-            limits=ReadLimits(max_input_bytes=config.max_input_bytes),
-            dedup_threshold=config.dedup_threshold,
-            dedup_horizon_seconds=config.dedup_horizon_seconds,
-            progress_folder=progress_folder,
-        )
-        watch = Watch(progress_folder, len(sources), input_bytes)
-        with watching(watch) if watching else nullcontext():
-            _run_graph(plan, config, readable_bytes)
-        balance, files = _checked_report(staging / "report.json", config.output)
-        report = RunReport(
-            run_id=run_id,
-            output=str(config.output),
-            started_at=started_at,
-            seconds=time.monotonic() - began,
-            balance=balance,
-            files=files,
-        )
-        if not balance.fault_count:
-            dataset.publish(run_id, files, {**report.summary(), "options": _options(config)})
-        return report
+        with dataset.lock():
+            staging = dataset.prepare(run_id)
+            known = known_files(dataset)
+            plan = RunPlan(
+                run_id=run_id,
+                observed_at=Timestamp.from_utc_datetime(started_at),
+                sources=sources,
+                known_articles=known["articles"],
+                known_duplicates=known["duplicates"],
+                known_failures=known["failures"],
+                staging=str(staging),
+                report_path=str(staging / "report.json"),
+                limits=ReadLimits(max_input_bytes=config.max_input_bytes),
+                dedup_threshold=config.dedup_threshold,
+                dedup_horizon_seconds=config.dedup_horizon_seconds,
+                progress_folder=progress_folder,
+            )
+            with _watched(watching, progress_folder, sources):
+                _run_graph(plan, config)
+            balance, files = _checked_report(Path(plan.report_path), config.output)
+            report = RunReport(
+                run_id=run_id,
+                output=str(config.output),
+                started_at=started_at,
+                seconds=time.monotonic() - began,
+                balance=balance,
+                files=files,
+            )
+            if not balance.fault_count:
+                manifest = {**report.summary(), "options": config.summary()}
+                dataset.publish(run_id, files, manifest)
+            return report
     finally:
         if not dataset.is_pending(run_id):
             dataset.discard(run_id)
-        shutil.rmtree(progress_folder, ignore_errors=True)
+        if progress_folder:
+            shutil.rmtree(progress_folder, ignore_errors=True)
 
 
-def _run_graph(plan: RunPlan, config: IngestConfig, input_bytes: int) -> None:
+def _watched(
+    watching: Watching | None, progress_folder: str | None, sources: list[Source]
+) -> AbstractContextManager[Any]:
+    if watching is None or progress_folder is None:
+        return nullcontext()
+    input_bytes = sum(max(0, source.size_bytes) for source in sources)
+    return watching(Watch(progress_folder, len(sources), input_bytes))
+
+
+def _readable_bytes(sources: Sequence[Source], max_input_bytes: int) -> int:
+    """How much of the input will be read: a file beyond the limit is refused, but for archives."""
+    return sum(
+        max(0, source.size_bytes)
+        for source in sources
+        if source.size_bytes <= max_input_bytes or ".warc" in source.uri
+    )
+
+
+def _run_graph(plan: RunPlan, config: IngestConfig) -> None:
     options = PipelineOptions(list(config.beam_options))
     runner = None
     if config.is_local:
-        workers = config.local_workers(input_bytes)
+        workers = config.local_workers(_readable_bytes(plan.sources, config.max_input_bytes))
         options.view_as(DirectOptions).direct_num_workers = workers
         runner = local_runner(workers)
     pipeline = beam.Pipeline(runner=runner, options=options)
@@ -200,6 +218,8 @@ def _run_graph(plan: RunPlan, config: IngestConfig, input_bytes: int) -> None:
     try:
         pipeline.run().wait_until_finish()
     except (OSError, RuntimeError) as error:
+        if "KeyboardInterrupt" in str(error):  # Beam wraps what interrupts a worker's thread
+            raise KeyboardInterrupt from error
         reason = _refusal(error)
         if reason is None:
             raise
@@ -213,7 +233,10 @@ def _refusal(error: OSError | RuntimeError) -> str | None:
     """
     match = re.search(r"Error: \[Errno (\d+)\] ", str(error))
     number = error.errno if isinstance(error, OSError) else int(match[1]) if match else None
-    return os.strerror(number) if number in _REFUSALS else None
+    if number not in _REFUSALS:
+        return None
+    last = str(error).strip().splitlines()[-1]
+    return re.sub(r"^.*?\[Errno \d+\] | \[while running .*$", "", last)
 
 
 def _free_space(folder: Path) -> str:
@@ -233,7 +256,3 @@ def _checked_report(path: Path, output: Path) -> tuple[Balance, list[WrittenFile
         more = f" (and {len(errors) - 1} files more)" if len(errors) > 1 else ""
         raise RunFailedError(f"{errors[0]}{more}; nothing was added to the dataset")
     return balance, files
-
-
-def _options(config: IngestConfig) -> dict[str, Any]:
-    return {name: str(value) for name, value in asdict(config).items()}

@@ -4,96 +4,218 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Set
 from pathlib import Path
+from typing import NamedTuple
 
 from apache_beam.io.filesystem import BeamIOError
 from apache_beam.io.filesystems import FileSystems
 
 from pipelines.config import UsageError
+from schemas.arrow import TABLES
 from schemas.records import Source
+from transforms.reading import local_path, local_uri
 
 _MAGIC = frozenset("*?[")
+_REMOTE = re.compile(r"(?!file:)[a-z][a-z0-9+.\-]*://", re.IGNORECASE)
+_OWN_FOLDERS = (*TABLES, "_newsbeam")
+"""What a run writes in its output folder (``pipelines.dataset``)."""
 
 
 def list_sources(given: tuple[str, ...], output: Path) -> list[Source]:
     """Every file that the given sources name, each once, sorted by URI.
 
-    A source is a file, a folder (searched through, but for hidden entries and the output), a glob
-    or the URI of a Beam filesystem (a folder's ends with ``/``). What is named but is not there
-    stays in the list, so that the run gives account of it; sizes are in bytes, -1 if unknown.
+    A source is a file, a folder (searched through, but for hidden entries), a glob or the URI of a
+    Beam filesystem (a folder's ends with ``/``). What is named but is not there stays in the list,
+    so that the run gives account of it; sizes are in bytes, -1 if unknown. Of an empty folder there
+    is nothing to list.
+
+    Links are followed. A file that several ways lead to is listed once, under its own path where
+    one of them is that, so that neither links nor the order of the sources make copies.
+
+    A dataset is no source of itself: an output folder that a search comes upon is passed over.
+    Where a source is the output folder or lies in it, only the folders that runs write there are.
 
     Raises:
-        UsageError: if none of the sources names anything, or a URI's filesystem is not available.
+        UsageError: if none of the sources exists, if one is empty or can be no name at all, or if a
+            URI's filesystem is not available.
     """
-    found: dict[str, Source] = {}
-    missing: list[str] = []
+    files: dict[str, Source] = {}
+    missing: list[Source] = []
+    starts: list[_Start] = []
     for source in given:
-        files = list(_remote(source) if _is_remote(source) else _local(source, output))
-        if not files:
-            missing.append(source)
-        for file in files:
-            found[file.uri] = file
-    if not any(file.size_bytes >= 0 for file in found.values()):
+        if _REMOTE.match(source):
+            matched = {file.uri: file for file in _remote(source)}
+            files |= matched
+            missing += [] if matched else [Source(source, -1)]
+        else:
+            path = _local(source)
+            found = list(_starts(path))
+            starts += found
+            missing += [] if found else [Source(local_uri(_absolute(path)), -1)]
+    if not files and not starts:
         names = ", ".join(repr(source) for source in given)
         raise UsageError(f"nothing to read: {names} names no file that exists")
-    for source in missing:
-        found.setdefault(source, Source(source, -1))
-    return sorted(found.values(), key=lambda file: file.uri)
-
-
-def _is_remote(source: str) -> bool:
-    return "://" in source and not source.startswith("file://")
+    for path in _files(starts, output):
+        files[local_uri(path)] = Source(local_uri(path), _size_bytes(path))
+    for absent in missing:
+        files.setdefault(absent.uri, absent)
+    return sorted(files.values(), key=lambda file: file.uri)
 
 
 def _remote(source: str) -> Iterator[Source]:
     pattern = f"{source}**" if source.endswith("/") else source
     try:
+        pattern.encode("utf-8")
         matched = FileSystems.match([pattern])[0].metadata_list
     except (ValueError, BeamIOError) as error:
-        raise UsageError(f"cannot list {source}: {str(error).splitlines()[0]}") from error
+        raise UsageError(f"cannot list {source!r}: {str(error).splitlines()[0]}") from error
     for metadata in matched:
         yield Source(metadata.path, metadata.size_in_bytes)
 
 
-def _local(source: str, output: Path) -> Iterator[Source]:
-    path = Path(source.removeprefix("file://")).expanduser()
-    if os.path.lexists(path):
-        yield from _below(path, output)
-    elif _MAGIC & set(source):
-        for name in sorted(glob.glob(str(path), recursive=True)):  # noqa: PTH207 - keeps ** as is
-            yield from _below(Path(name), output)
-    else:
-        yield _source(path)
-
-
-def _below(path: Path, output: Path) -> Iterator[Source]:
-    if not path.is_dir():
-        yield _source(path)
-        return
-    excluded = output.absolute()
-    unlistable: list[str] = []
-    walk = os.walk(path, onerror=lambda error: unlistable.append(error.filename))
-    for folder, folders, names in walk:
-        here = Path(folder)
-        folders[:] = sorted(
-            name
-            for name in folders
-            if not name.startswith(".") and (here / name).absolute() != excluded
-        )
-        for name in sorted(names):
-            if not name.startswith("."):
-                yield _source(here / name)
-    for folder in unlistable:
-        yield _source(Path(folder))
-
-
-def _source(path: Path) -> Source:
-    absolute = Path(os.path.abspath(path))  # noqa: PTH100 - resolve() would follow links
+def _local(source: str) -> str:
+    """The path of a local source as given: it may hold a glob and need not exist."""
+    scheme, mark, rest = source.partition("://")
+    path = source
+    if mark and scheme.lower() == "file":
+        # As this module writes URIs; or a path that somebody put the scheme before.
+        path = local_path(f"file://{rest}")
+        path = rest if os.path.lexists(rest) and not os.path.lexists(path) else path
+    if not path:
+        raise UsageError("an empty source is given; name a file, a folder, a glob or a URI")
     try:
-        size_bytes = absolute.stat().st_size
+        os.fsencode(path)
+    except UnicodeEncodeError as error:
+        raise UsageError(f"the source {source!r} can be no name of a file: {error}") from error
+    if "\0" in path:
+        raise UsageError(f"the source {source!r} can be no name of a file: it holds a NUL")
+    return os.path.expanduser(path)  # noqa: PTH111 - Path's raises for a user it does not know
+
+
+class _Start(NamedTuple):
+    """A path that a source leads to."""
+
+    path: str
+    """Absolute."""
+    named: str
+    """What the user named for it: the path itself, or the folder that a glob searches."""
+
+
+def _starts(path: str) -> Iterator[_Start]:
+    """The existing paths that a local source stands for, not yet searched through."""
+    if os.path.lexists(path):
+        yield _Start(_absolute(path), _absolute(path))
+    elif _MAGIC & set(path):
+        # What exists is taken literally, in the folders before the glob, too.
+        parts = (Path.cwd() / path).parts
+        known = len(parts) - 1
+        while not os.path.exists(Path(*parts[:known])):  # noqa: PTH110 - Path's may raise
+            known -= 1
+        folder = str(Path(*parts[:known]))
+        for found in _matches(folder, parts[known:]):
+            yield _Start(_absolute(found), folder)
+
+
+def _matches(folder: str, pattern: tuple[str, ...]) -> Iterator[str]:
+    """The paths below a folder that match a glob, given name by name; a last ``**`` gives a folder.
+
+    Not left to ``glob`` as a whole, whose ``**`` runs through loops of links until the system
+    stops it: for two links in one folder that is for ever.
+    """
+    if not pattern:
+        yield folder
+        return
+    if pattern[0] == "**":
+        for below in _folders([folder], frozenset()) if pattern[1:] else [folder]:
+            yield from _matches(below, pattern[1:])
+        return
+    for name in glob.glob(pattern[0], root_dir=folder):  # noqa: PTH207 - Path's takes no name literally
+        yield from _matches(os.path.join(folder, name), pattern[1:])  # noqa: PTH118
+
+
+def _absolute(path: str) -> str:
+    """The absolute path, links in it kept unless it steps back from one with ``..``."""
+    absolute = os.path.abspath(path)  # noqa: PTH100 - resolve() would follow links
+    if ".." in Path(path).parts and os.path.realpath(absolute) != os.path.realpath(path):
+        return os.path.realpath(path)
+    return absolute
+
+
+def _size_bytes(path: str) -> int:
+    try:
+        return Path(path).stat().st_size
     except OSError:
-        size_bytes = -1  # the reader will say what is wrong with it
-    # A name that is not UTF-8 cannot travel as text: it is shown escaped, and reads as not found.
-    uri = str(absolute).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    return Source(uri, size_bytes)
+        return -1  # the reader will say what is wrong with it
+
+
+def _files(starts: list[_Start], output: Path) -> list[str]:
+    """Every file at or below the starts that is not the dataset's, and folders that are no list."""
+    real_output = os.path.realpath(output)
+    excluded = {os.path.realpath(output / name) for name in _OWN_FOLDERS}
+    if not any(_lies_in(os.path.realpath(start.named), real_output) for start in starts):
+        excluded.add(real_output)
+    found: dict[str, tuple[bool, str]] = {}
+
+    def add(path: str) -> None:
+        real = os.path.realpath(path)
+        if not any(_lies_in(real, folder) for folder in excluded):
+            candidate = (path != real, path)
+            found[real] = min(candidate, found.get(real, candidate))
+
+    tops = []
+    for path in {start.path for start in starts}:
+        if os.path.isdir(path):  # noqa: PTH112 - Path's may raise
+            tops.append(path)
+        else:
+            add(path)
+    for folder in _folders(tops, excluded):
+        try:
+            for entry in _listed(folder):
+                if not _is_folder(entry):
+                    add(entry.path)
+        except OSError:
+            add(folder)  # the reader will say what is wrong with it
+    return [path for _, path in found.values()]
+
+
+def _folders(tops: list[str], excluded: Set[str]) -> Iterator[str]:
+    """Some folders and all below them but hidden ones, each once, however links tie them together.
+
+    Links wait until all is visited that can be without them, so that a folder's own path is
+    preferred. Where an excluded real path begins, nothing is given.
+    """
+    visited: set[str] = set()
+    waiting = sorted((top for top in tops if os.path.realpath(top) == top), reverse=True)
+    links = [top for top in tops if os.path.realpath(top) != top]
+    while waiting or links:
+        if not waiting:
+            waiting, links = sorted(links, reverse=True), []
+        folder = waiting.pop()
+        real = os.path.realpath(folder)
+        if real in visited or any(_lies_in(real, outside) for outside in excluded):
+            continue
+        visited.add(real)
+        yield folder
+        try:
+            below = [entry for entry in _listed(folder) if _is_folder(entry)]
+        except OSError:
+            continue  # whoever lists its files learns of it
+        links += [entry.path for entry in below if entry.is_symlink()]
+        waiting += [entry.path for entry in below if not entry.is_symlink()]
+
+
+def _listed(folder: str) -> list[os.DirEntry[str]]:
+    """What is in a folder, but for hidden entries."""
+    with os.scandir(folder) as entries:
+        return [entry for entry in entries if not entry.name.startswith(".")]
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    # Of a link's own is_dir() a loop would be an error.
+    return os.path.isdir(entry.path) if entry.is_symlink() else entry.is_dir()  # noqa: PTH112
+
+
+def _lies_in(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(f"{folder.rstrip('/')}/")

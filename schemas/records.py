@@ -264,7 +264,7 @@ class Failure:
     kind: str
     """``rejected`` (no article in it) or ``failed`` (there might be one; try again)."""
     stage: str
-    """``read``, ``extract``, ``enrich`` or ``write``."""
+    """``read`` or ``extract``."""
     reason: str
     """One of ``REASONS``."""
     message: str

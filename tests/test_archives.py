@@ -12,7 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.records import Failure, Page
-from transforms.archives import ArchiveDamage, looks_like_html, read_archive
+from transforms.archives import (
+    ArchiveDamage,
+    PartOrigins,
+    escape_id,
+    looks_like_html,
+    read_archive,
+)
 
 SEEN = Timestamp.from_rfc3339("2026-11-20T00:00:00Z")
 RECORD_DATE = "2020-01-14T10:20:30Z"
@@ -35,10 +41,12 @@ def record(
     kind: str = "response",
     content_type: str = "application/http; msgtype=response",
     date: str = RECORD_DATE,
+    record_id: str | None = None,
 ) -> bytes:
+    record_id = record_id or f"<urn:uuid:00000000-0000-4000-8000-{number:012}>"
     header = (
         f"WARC/1.1\r\nWARC-Type: {kind}\r\n"
-        f"WARC-Record-ID: <urn:uuid:00000000-0000-4000-8000-{number:012}>\r\n"
+        f"WARC-Record-ID: {record_id}\r\n"
         f"WARC-Date: {date}\r\nWARC-Target-URI: https://news.example/{number}\r\n"
         f"Content-Type: {content_type}\r\nContent-Length: {len(block)}\r\n\r\n"
     )
@@ -102,6 +110,27 @@ def test_a_payload_without_media_type_is_looked_at() -> None:
 
 def test_a_record_without_usable_date_was_seen_when_the_run_began() -> None:
     assert only_page(record(http(HTML), date="yesterday")).observed_at == SEEN
+
+
+@pytest.mark.parametrize(
+    "date",
+    [
+        "0001-01-01T00:00:00+14:00",
+        "9999-12-31T23:59:59-12:00",
+        "0001-01-01T00:00:00Z",
+        "1970-01-01T00:00:00Z",
+        "2030-01-01T00:00:00Z",
+        "2026-11-20T00:00:01Z",
+    ],
+)
+def test_a_record_is_observed_after_the_web_began_and_before_it_is_read(date: str) -> None:
+    assert only_page(record(http(HTML), date=date)).observed_at == SEEN
+
+
+@given(st.integers(0, 9999), st.integers(0, 13), st.sampled_from(["Z", "+14:00", "-12:00", ""]))
+def test_no_record_is_observed_after_it_is_read(year: int, month: int, zone: str) -> None:
+    date = f"{year:04}-{month:02}-01T00:00:00{zone}"
+    assert only_page(record(http(HTML), date=date)).observed_at <= SEEN
 
 
 def chunked(body: bytes) -> bytes:
@@ -200,6 +229,55 @@ def test_an_http_record_without_status_line_is_corrupt() -> None:
 def test_a_record_id_that_is_used_twice_gives_two_origins() -> None:
     one, two = read(record(http(HTML)) * 2)
     assert two.origin == f"{one.origin};2"
+
+
+def test_an_id_that_looks_like_a_repeated_one_keeps_its_own_origin() -> None:
+    ids = ["a", "a", "a;2", "a", "a;2"]
+    units = read(b"".join(record(http(HTML), record_id=f"<{name}>") for name in ids))
+    names = [unit.origin.rpartition("#")[2] for unit in units]
+    assert names == ["a", "a;2", "a;2;2", "a;3", "a;2;3"]
+
+
+def test_a_record_without_id_is_named_by_its_place() -> None:
+    unnamed = record(http(HTML), record_id="<>")
+    names = [unit.origin.rpartition("#")[2] for unit in read(unnamed * 2)]
+    assert names == ["record-at-0", f"record-at-{len(unnamed)}"]
+
+
+@pytest.mark.parametrize(
+    ("part_id", "escaped"),
+    [
+        ("https://news.example/caf%C3%A9?q=100%", "https://news.example/caf%C3%A9?q=100%"),
+        ("a\nb", "a%0Ab"),
+        ("a%0Ab", "a%250Ab"),
+        ("a%0ab", "a%0ab"),
+        ("\x85", "%C2%85"),
+        ("\ud800", "%ED%A0%80"),
+        ("%25", "%2525"),
+    ],
+)
+def test_an_id_in_an_origin_can_be_printed(part_id: str, escaped: str) -> None:
+    assert escape_id(part_id) == escaped
+
+
+ESCAPES = st.sampled_from(
+    ["%", "%25", "25", "0A", "%0A", "\n", "\x85", "%C2", "%85", "\ud800", "%ED", "%A0", "%80", ";2"]
+)
+
+
+@given(
+    st.lists(ESCAPES, max_size=6).map("".join) | st.text(st.characters(codec=None), max_size=6),
+    st.lists(ESCAPES, max_size=6).map("".join),
+)
+def test_different_ids_are_escaped_differently(one: str, other: str) -> None:
+    assert (escape_id(one) == escape_id(other)) is (one == other)
+    assert escape_id(one).encode().decode() == escape_id(one)
+
+
+@given(st.lists(st.lists(st.sampled_from(["a", ";2", ";3", "\n"]), max_size=3).map("".join)))
+def test_every_part_of_a_file_has_an_origin_of_its_own(ids: list[str]) -> None:
+    origins = PartOrigins("/a.xml")
+    assert len({origins.of(part_id) for part_id in ids}) == len(ids)
 
 
 def test_what_is_no_archive_is_corrupt() -> None:

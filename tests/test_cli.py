@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -48,6 +49,7 @@ def test_a_size_is_in_powers_of_1024(text: str, size: int) -> None:
         ["--dedup-threshold=1.5"],
         ["--dedup-threshold=0"],
         ["--dedup-horizon=soon"],
+        ["--dedup-horizon=" + "9" * 400 + "d"],
         ["--max-input-bytes=lots"],
         ["--workers=0"],
         ["--workers=2", "--runner=FlinkRunner"],
@@ -85,6 +87,45 @@ def test_an_output_on_an_object_store_is_refused_for_now(
 ) -> None:
     assert main(["ingest", GOOD, "--output", "s3://bucket/news"]) == BAD_USAGE
     assert "not a local folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("output", ["", "x" * 300, "bad-\udce9-name"])
+def test_an_output_that_cannot_be_a_folder_is_refused(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, output: str
+) -> None:
+    assert main(["ingest", GOOD, "--output", output and f"{tmp_path}/{output}"]) == BAD_USAGE
+    assert "newsbeam: " in capsys.readouterr().err
+
+
+def test_a_source_after_an_unknown_option_is_not_swallowed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    code = main(["ingest", GOOD, "--runner=FlinkRunner", "--output", "o", "late.txt"])
+    assert code == BAD_USAGE
+    assert "'late.txt' is out of place" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_ends_quietly_and_adds_nothing(
+    tmp_path: Path, workers: str, sign: signal.Signals
+) -> None:
+    output = tmp_path / "news"
+    command = [sys.executable, "-m", "pipelines", "ingest", str(ROOT / "seeds")]
+    command += ["--output", str(output), "--workers", workers]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as run:
+        assert run.stderr
+        first = run.stderr.readline()
+        assert "reading" in first  # the graph is being run from here on
+        run.send_signal(sign)
+        _, errors = run.communicate(timeout=120)
+    assert run.returncode == 130
+    assert "Traceback" not in errors
+    assert "interrupted" in errors
+    assert not list(output.glob("**/*.parquet"))
 
 
 def test_missing_arguments_are_bad_usage(capsys: pytest.CaptureFixture[str]) -> None:

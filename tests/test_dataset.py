@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from pipelines.config import UsageError
-from pipelines.dataset import Dataset
+from pipelines.dataset import Dataset, DatasetError, known_files
+from schemas.arrow import SCHEMA_VERSION
 from schemas.records import WrittenFile
 
 NAMES = [
@@ -70,5 +74,58 @@ def test_what_a_failed_run_staged_is_removed(tmp_path: Path) -> None:
 
 def test_an_output_that_is_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "news").write_text("")
-    with pytest.raises(UsageError, match="is a file"):
-        Dataset(tmp_path / "news").prepare("run-1")
+    with pytest.raises(UsageError, match="is a file"), Dataset(tmp_path / "news").lock():
+        pass
+
+
+def test_a_second_writer_is_told_who_is_at_work(tmp_path: Path) -> None:
+    dataset = Dataset(tmp_path)
+    with (
+        dataset.lock(),
+        pytest.raises(DatasetError, match=f"process {os.getpid()} is writing"),
+        Dataset(tmp_path).lock(),
+    ):
+        pass
+    with dataset.lock():
+        pass  # it is free again
+
+
+def test_what_killed_runs_left_in_staging_is_removed(tmp_path: Path) -> None:
+    dataset = Dataset(tmp_path)
+    staged(dataset, "killed")
+    dataset.prepare("run-2")
+    assert not dataset.staging("killed").exists()
+
+
+def test_a_damaged_manifest_is_named(tmp_path: Path) -> None:
+    dataset = Dataset(tmp_path)
+    dataset.runs.mkdir(parents=True)
+    (dataset.runs / "run-1.pending.json").write_text('{"files": ["art')
+    with pytest.raises(DatasetError, match=r"run-1\.pending\.json is damaged"):
+        dataset.prepare("run-2")
+
+
+def test_a_pending_file_that_is_nowhere_is_named(tmp_path: Path) -> None:
+    dataset = Dataset(tmp_path)
+    dataset.runs.mkdir(parents=True)
+    (dataset.runs / "run-1.pending.json").write_text(json.dumps({"files": NAMES}))
+    with pytest.raises(DatasetError, match="neither staged nor published"):
+        dataset.prepare("run-2")
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1 and then nothing"])
+def test_a_damaged_file_is_named(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / NAMES[0]
+    path.parent.mkdir(parents=True)
+    path.write_bytes(content)
+    with pytest.raises(DatasetError, match=r"aa\.parquet is damaged"):
+        known_files(Dataset(tmp_path))
+
+
+def test_a_dataset_of_a_newer_schema_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / NAMES[0]
+    path.parent.mkdir(parents=True)
+    metadata = {"newsbeam.schema_version": str(SCHEMA_VERSION + 1)}
+    pq.write_table(pa.table({"a": [1]}).replace_schema_metadata(metadata), path)
+    with pytest.raises(DatasetError, match="newer than"):
+        known_files(Dataset(tmp_path))

@@ -173,6 +173,78 @@ def test_a_second_item_with_the_same_guid_has_an_origin_of_its_own() -> None:
     assert (one.origin, two.origin) == (f"{URI}#n-1", f"{URI}#n-1;2")
 
 
+def test_a_guid_that_looks_like_a_repeated_one_keeps_its_own_origin() -> None:
+    items = [f"<guid>{guid}</guid><description>Text</description>" for guid in ("a", "a", "a;2")]
+    names = [unit.origin.rpartition("#")[2] for unit in read(rss(*items))]
+    assert names == ["a", "a;2", "a;2;2"]
+
+
+def test_an_origin_is_one_line_whatever_the_guid() -> None:
+    one, other = read(
+        rss(*(f"<guid>n{part}1</guid><description>T</description>" for part in ("\n", "%0A")))
+    )
+    assert (one.origin, other.origin) == (f"{URI}#n%0A1", f"{URI}#n%250A1")
+
+
+@pytest.mark.parametrize(
+    ("written", "read_as"),
+    [
+        ("&#xD800;", "\ufffd"),
+        ("&#55296;", "\ufffd"),
+        ("&#XdfFF;", "\ufffd"),
+        ("&#xD83D;&#xDE00;", "😀"),
+        ("&#55357;&#56832;", "😀"),
+        ("&#0;", "\ufffd"),
+        ("&#x1F;", "\ufffd"),
+        ("&#11;", " "),
+        ("&#xFFFE;", "\ufffd"),
+        ("&#x110000;", "\ufffd"),
+        pytest.param(f"&#{'9' * 5_000};", "\ufffd", id="5,000 digits"),
+        pytest.param(f"&#x{'0' * 5_000}41;", "A", id="5,000 zeros"),
+        ("&amp;#xD800;", "\ufffd"),
+        pytest.param(f"&amp;#{'9' * 5_000};", "\ufffd", id="5,000 digits, escaped twice"),
+        ("\x02", "\ufffd"),
+        ("\x0c", " "),
+        ("&#x1F600;", "😀"),
+        ("&#150;", "–"),
+        ("&#xZ; &#;", "&#xZ; &#;"),
+    ],
+)
+def test_a_character_that_xml_forbids_is_replaced(written: str, read_as: str) -> None:
+    item = only_item(rss(f"<title>Up{written}down</title><description>Text</description>"))
+    assert item.title == f"Up{read_as}down"
+
+
+@pytest.mark.parametrize(
+    "element",
+    [
+        "<gml:pos>1 2</gml:pos>",
+        "<psc:chapters version='1.2'><psc:chapter title='One'/></psc:chapters>",
+    ],
+)
+def test_an_element_of_no_concern_that_the_parser_fails_on_costs_no_item(element: str) -> None:
+    feed = rss(
+        f"<title>One</title>{element}<description>Text</description>",
+        "<media:thumbnail url='https://news.example/2.jpg'/><description>Two</description>",
+    )
+    spaces = "xmlns:gml='http://www.opengis.net/gml' xmlns:psc='http://podlove.org/simple-chapters'"
+    one, two = read(feed.replace("<rss ", f"<rss {spaces} "))
+    assert isinstance(one, Page)
+    assert isinstance(two, Page)
+    assert one.content == b"Text"
+    assert two.item is not None
+    assert two.item.image_url == "https://news.example/2.jpg"
+
+
+def test_a_feed_that_its_parser_fails_on_is_malformed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise KeyError("where")
+
+    monkeypatch.setattr("transforms.feeds.feedparser.parse", fail)
+    with pytest.raises(MalformedFeed, match=r"cannot take its markup \(KeyError: 'where'\)"):
+        read(rss("<description>Text</description>"))
+
+
 def test_an_item_without_link_and_text_is_rejected() -> None:
     failure, page = read(rss("<title>Only a title</title>", "<description>Text</description>"))
     assert isinstance(failure, Failure)
@@ -221,6 +293,24 @@ def test_a_feed_in_a_legacy_encoding_is_read() -> None:
     assert isinstance(page, Page)
     assert page.item is not None
     assert page.item.title == "Müde Fahrgäste"
+
+
+TRAPS = ["&#xD800;", "&#0;", "&lt;", "&nbsp;", "<![CDATA[", "]]>", "<!--", "</", ">", '"', "\n"]
+TRAPS += ["</georss:point>", "<textinput>", "</textInput>", "<psc:chapter/>", "<dc:date>9999-99-99"]
+TRAPS += ["<link>http://[", "<category/>", "<image>", "<item>", "</item>", "<guid>", "<content/>"]
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 600), st.sampled_from(TRAPS)), min_size=1, max_size=5))
+def test_broken_markup_gives_items_or_a_declared_error(insertions: list[tuple[int, str]]) -> None:
+    feed = rss("<guid>a</guid><title>One</title><description>Text</description>", "<link>b</link>")
+    for at, trap in insertions:
+        feed = feed[:at] + trap + feed[at:]
+    try:
+        units = read(feed)
+    except (MalformedFeed, EmptyFeed):
+        return
+    assert len({unit.origin.encode() for unit in units}) == len(units)
 
 
 @settings(deadline=None)

@@ -16,7 +16,14 @@ from hypothesis import strategies as st
 
 from pipelines.local import local_runner
 from schemas.records import Failure, Page, Source
-from transforms.reading import ReadLimits, ReadPages, kind_by_name, read_source
+from transforms.reading import (
+    ReadLimits,
+    ReadPages,
+    kind_by_name,
+    local_path,
+    local_uri,
+    read_source,
+)
 
 SEEN = Timestamp.from_rfc3339("2026-11-20T00:00:00Z")
 LIMITS = ReadLimits(max_input_bytes=50_000, max_record_bytes=5_000, max_payload_bytes=1_000)
@@ -317,6 +324,45 @@ def test_a_file_without_permission_is_unreadable(tmp_path: Path) -> None:
     failure = read_path(path)
     assert (failure.kind, failure.reason) == ("failed", "unreadable")
     assert "Permission denied" in failure.message
+
+
+def test_a_file_whose_name_is_no_text_is_read_by_its_uri(tmp_path: Path) -> None:
+    for name in (b"caf\xe9.html", rb"caf\xe9.html"):
+        (tmp_path / os.fsdecode(name)).write_bytes(HTML + name)
+    uri = f"file://{tmp_path}/caf%E9.html"
+    (page,) = read_source(Source(uri, -1), SEEN, LIMITS)
+    assert isinstance(page, Page)
+    assert (page.origin, page.content) == (uri, HTML + b"caf\xe9.html")
+
+
+def test_a_file_uri_of_nothing_is_not_found() -> None:
+    (failure,) = read_source(Source("file:///no/such/caf%E9.txt", -1), SEEN, LIMITS)
+    assert isinstance(failure, Failure)
+    assert failure.reason == "not-found"
+
+
+@pytest.mark.parametrize(
+    ("path", "uri"),
+    [
+        ("/data/café.txt", "/data/café.txt"),
+        ("/data/100%.txt", "/data/100%.txt"),
+        ("/data/caf\udce9.txt", "file:///data/caf%E9.txt"),
+        ("/data/a\nb.txt", "file:///data/a%0Ab.txt"),
+        ("/data/a\u2028b.txt", "file:///data/a%E2%80%A8b.txt"),
+        ("/data/a.txt#1", "file:///data/a.txt%231"),
+    ],
+)
+def test_a_path_is_a_uri_where_it_could_not_be_told_from_others(path: str, uri: str) -> None:
+    assert local_uri(path) == uri
+
+
+@given(st.binary(max_size=12).filter(lambda name: b"\0" not in name))
+def test_every_path_can_be_had_back_from_its_uri(name: bytes) -> None:
+    path = f"/data/{os.fsdecode(name)}"
+    uri = local_uri(path)
+    assert local_path(uri) == path
+    assert uri.encode().isascii() or uri == path
+    assert "#" not in uri
 
 
 @settings(

@@ -34,6 +34,14 @@ _READ_BYTES = 64 * 1024
 _MAX_CODINGS = 4
 _HTTP_OK = 200
 _SNIFFED_BYTES = 512
+_FIRST_WEB_YEAR = 1990
+"""No page was seen before: an earlier date is a clock's zero or a placeholder."""
+
+# What an origin may not hold, and what would read as if it had been escaped.
+_UNSAFE_IN_ORIGIN = re.compile(
+    r"[\0-\x1f\x7f-\x9f\ud800-\udfff]"
+    r"|%(?=25|[01][0-9A-F]|7F|C2%[89][0-9A-F]|ED%[AB][0-9A-F]%[89AB][0-9A-F])"
+)
 
 
 class ByteStream(Protocol):
@@ -117,6 +125,43 @@ class _Watched:
         """Leave the stream to whoever opened it."""
 
 
+def escape_id(part_id: str) -> str:
+    """An id as it stands in an origin: printable, encodable, and another for every other id.
+
+    Control characters and lone surrogates become the percent-encoded bytes of their UTF-8 (RFC
+    3986, 2.1); a percent sign does only where what follows would read as such an escape, so that
+    the ids that are URLs stay as they are.
+
+    >>> escape_id("a\\nb"), escape_id("a%0Ab"), escape_id("https://news.example/caf%C3%A9")
+    ('a%0Ab', 'a%250Ab', 'https://news.example/caf%C3%A9')
+    """
+    return _UNSAFE_IN_ORIGIN.sub(_percent_encoded, part_id)
+
+
+def _percent_encoded(match: re.Match[str]) -> str:
+    encoded = match[0].encode("utf-8", "surrogatepass")
+    return "".join(f"%{byte:02X}" for byte in encoded)
+
+
+class PartOrigins:
+    """The origins of the parts of one file, each given once, whatever the parts are called."""
+
+    def __init__(self, uri: str) -> None:
+        self._uri = uri
+        self._given: set[str] = set()
+        self._repeats: Counter[str] = Counter()
+
+    def of(self, part_id: str) -> str:
+        """``URI#ID``, and for an id that comes again ``URI#ID;2``, ``;3`` … until it is unused."""
+        escaped = escape_id(part_id)
+        name = escaped
+        while name in self._given:
+            self._repeats[escaped] += 1
+            name = f"{escaped};{self._repeats[escaped] + 1}"
+        self._given.add(name)
+        return f"{self._uri}#{name}"
+
+
 def read_archive(
     stream: ByteStream,
     uri: str,
@@ -131,7 +176,8 @@ def read_archive(
     Args:
         stream: the archive, decompressed.
         uri: of the file, for the origins.
-        observed_at: taken for a record without a usable ``WARC-Date``.
+        observed_at: the start of the run, taken for a record without a usable ``WARC-Date`` and
+            for one whose date lies after it.
         max_record_bytes: bound of a record's payload, as stored and once decoded.
         max_payload_bytes: how much of a payload a failure keeps.
         skipped: counts the records that are no pages by their nature, by type.
@@ -143,7 +189,7 @@ def read_archive(
     watched = _Watched(stream)
     iterator = iter(ArchiveIterator(watched, parse_http=False, stream_detect=False))
     limits = _Limits(max_record_bytes, max_payload_bytes)
-    seen_ids: Counter[str] = Counter()
+    origins = PartOrigins(uri)
     records = 0
     while True:
         try:
@@ -164,7 +210,7 @@ def read_archive(
         records += 1
         unit: Page | Failure | None = None
         if record.record_type & _PAGE_RECORDS:
-            unit = _read_record(record, _origin(record, uri, seen_ids), uri, observed_at, limits)
+            unit = _read_record(record, origins.of(_record_id(record)), uri, observed_at, limits)
         elif skipped is not None:
             skipped[str(record.record_type)] += 1
         damage = _pass_over_rest(record, watched, records)
@@ -216,13 +262,24 @@ def _stream_damage(watched: _Watched, records: int) -> ArchiveDamage | None:
     raise error
 
 
-def _origin(record: WarcRecord, uri: str, seen_ids: Counter[str]) -> str:
-    """Where a record's page was read from: by its id, told apart where a tool wrote one twice."""
-    record_id = (record.record_id or f"record-at-{record.stream_pos}").strip("<>")
-    record_id = record_id.removeprefix("urn:uuid:")
-    seen_ids[record_id] += 1
-    repeated = seen_ids[record_id]
-    return f"{uri}#{record_id}" if repeated == 1 else f"{uri}#{record_id};{repeated}"
+def _record_id(record: WarcRecord) -> str:
+    """What a record is called in its origin: its id, or where it stands if it states none."""
+    record_id = (record.record_id or "").strip("<> ").removeprefix("urn:uuid:")
+    return record_id or f"record-at-{record.stream_pos}"
+
+
+def _record_date(record: WarcRecord, run_start: Timestamp) -> Timestamp:
+    """When a record was observed: by its ``WARC-Date``, where that can be, else when it is read.
+
+    Nothing is observed after it is read: the date of a clock that was ahead is the run's start.
+    """
+    try:
+        stated = record.record_date and record.record_date.astimezone(UTC)
+    except OverflowError:  # in UTC it would be before year 1 or after year 9999
+        return run_start
+    if stated is None or stated.year < _FIRST_WEB_YEAR:
+        return run_start
+    return min(Timestamp.from_utc_datetime(stated), run_start)
 
 
 def _read_record(
@@ -230,8 +287,7 @@ def _read_record(
 ) -> Page | Failure:
     """The page in a record, or why there is none."""
     url = (record.headers.get("WARC-Target-URI") or "").strip("<> ") or None
-    if record.record_date is not None:
-        observed_at = Timestamp.from_utc_datetime(record.record_date.astimezone(UTC))
+    observed_at = _record_date(record, observed_at)
     try:
         described = _describe_payload(record)
         content = _read_payload(record, described.codings, limits.record_bytes)

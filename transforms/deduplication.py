@@ -21,10 +21,11 @@ Four steps, the first three in Beam's own terms:
 
 from __future__ import annotations
 
-import bisect
 import dataclasses
-from collections.abc import Iterable, Iterator, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import apache_beam as beam
 import numpy as np
@@ -42,7 +43,7 @@ ABRIDGED_CONTAINMENT = 0.8
 """Share of the shorter text's shingles that the longer one must hold."""
 WHOLE_TEXT_SHARE = 0.9
 """A text with this share of the longest member's words may be canonical; a shorter one is cut."""
-MAX_PAIRED_BUCKET = 256
+MAX_PAIRED_BUCKET = 32
 """In a larger bucket each text is paired with a few hubs instead of with all others."""
 _HUBS = 8
 BUCKET_SHARDS = 16
@@ -105,25 +106,36 @@ def representatives(members: Iterable[Member]) -> list[Member]:
     return list(least.values())
 
 
-def candidate_pairs(members: Iterable[Member], horizon_micros: int) -> Iterator[tuple[str, str]]:
+def candidate_pairs(
+    members: Iterable[Member],
+    horizon_micros: int,
+    centrality: Mapping[Member, int] = MappingProxyType({}),
+) -> Iterator[tuple[str, str]]:
     """Pairs of origins in one bucket that were observed within the horizon, lesser origin first.
 
     A bucket of more than ``MAX_PAIRED_BUCKET`` members is one text with many copies, or a phrase
-    that many texts share: there each member is paired with the one before it and with the first
-    few that the horizon reaches, which connects the copies at linear cost.
+    that many texts share. There each member is paired with the one before it and with a few hubs:
+    those that share most with all others (``centrality``), as the text does that the rest were
+    made from. A window spans two horizons, so hubs are chosen for each half of the bucket's time.
     """
     ordered = sorted(set(members), key=lambda member: (member[1], member[0]))
-    times = [observed for _, observed, _ in ordered]
-    small = len(ordered) <= MAX_PAIRED_BUCKET
-    for place, (origin, observed, _) in enumerate(ordered):
-        first = bisect.bisect_left(times, observed - horizon_micros)
-        if small:
-            others = ordered[first:place]
-        else:
-            others = [*ordered[first : min(first + _HUBS, place)], *ordered[place - 1 : place]]
-        for other, other_observed, _ in others:
-            if observed - other_observed <= horizon_micros and origin != other:
-                yield (origin, other) if origin < other else (other, origin)
+    pairs: Iterable[tuple[Member, Member]]
+    if len(ordered) <= MAX_PAIRED_BUCKET:
+        pairs = itertools.combinations(ordered, 2)
+    else:
+        middle = ordered[0][1] + horizon_micros
+        halves: list[list[Member]] = [[], []]
+        for member in ordered:
+            halves[member[1] > middle].append(member)
+        hubs = [
+            hub
+            for half in halves
+            for hub in sorted(half, key=lambda m: (-centrality.get(m, 0), m[0]))[:_HUBS]
+        ]
+        pairs = itertools.chain(itertools.pairwise(ordered), itertools.product(hubs, ordered))
+    for (left, left_observed, _), (right, right_observed, _) in pairs:
+        if left != right and abs(left_observed - right_observed) <= horizon_micros:
+            yield (left, right) if left < right else (right, left)
 
 
 def pairs_of_shard(
@@ -141,12 +153,16 @@ def pairs_of_shard(
     all_keys, owners = all_keys[order], owners[order]
     starts = np.flatnonzero(np.concatenate([[True], all_keys[1:] != all_keys[:-1]]))
     ends = np.append(starts[1:], all_keys.size)
+    # How often a member meets others: what all copies were made from meets them most.
+    met = np.repeat(ends - starts, ends - starts) - 1
+    meetings = np.bincount(owners, weights=met, minlength=len(members)).astype(np.int64)
+    centrality = dict(zip(members, meetings.tolist(), strict=True))
     pairs: set[tuple[str, str]] = set()
     for start, end in zip(starts[ends - starts > 1], ends[ends - starts > 1], strict=True):
         bucket = [members[owner] for owner in owners[start:end]]
         if not int(all_keys[start]) & 1:
             bucket = representatives(bucket)
-        pairs.update(candidate_pairs(bucket, horizon_micros))
+        pairs.update(candidate_pairs(bucket, horizon_micros, centrality))
     return pairs
 
 

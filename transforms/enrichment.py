@@ -19,10 +19,9 @@ from apache_beam.utils.shared import Shared
 from schemas.records import EnrichedArticle, UniqueArticle
 from transforms.entities import EntityRecognizer
 from transforms.language import Identifier, identify_language, load_identifier
-from transforms.topics import TopicModel, classify_topics
+from transforms.topics import MODEL_VERSION, TopicModel, classify_topics
 
 MAX_BATCH_ARTICLES = 64
-TOPIC_MODEL = "newsbeam-lexicon==1"
 
 
 @dataclass(frozen=True)
@@ -71,7 +70,7 @@ def enrich_articles(models: Models, batch: Sequence[UniqueArticle]) -> Iterator[
             entities=entities.entities,
             entity_model=entities.model or None,
             entity_note=entities.note,
-            topic_model=TOPIC_MODEL,
+            topic_model=MODEL_VERSION,
             topic_note=topics.note or None,
         )
 

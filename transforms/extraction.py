@@ -39,11 +39,16 @@ def _printable(value: object) -> object:
     return value
 
 
+_IDENTITY = frozenset({"origin", "page_origin", "source_uri"})
+"""What tells inputs apart: two names must not be cleaned into one."""
+
+
 def without_unprintable(article: Article) -> Article:
     """The article with control characters and lone surrogates taken out of every text."""
     cleaned = {
         field.name: _printable(getattr(article, field.name))
         for field in dataclasses.fields(article)
+        if field.name not in _IDENTITY
     }
     changed = {
         name: value for name, value in cleaned.items() if value is not getattr(article, name)

@@ -11,7 +11,6 @@ import hashlib
 import html
 import io
 import re
-from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
 from email.utils import parseaddr
@@ -22,6 +21,7 @@ import feedparser
 from apache_beam.utils.timestamp import Timestamp
 
 from schemas.records import Failure, FeedItem, Page
+from transforms.archives import PartOrigins
 from transforms.decoding import UndecodableText, decode_text
 
 _CLOCK_TIME = re.compile(r"\d{1,2}:\d{2}|T\d{2}")
@@ -30,6 +30,27 @@ _BLANK_LINES = re.compile(r"\n\s*\n")
 _IMAGE_NAME = re.compile(r"\.(?:avif|gif|jpe?g|png|webp)(?:[?#]|$)", re.IGNORECASE)
 _MAX_ID_CHARS = 500
 _MAX_TITLE_CHARS = 2_000
+_MAX_DIGITS = 7
+_BEYOND_UNICODE = 0x110000
+_UTF16_PAIR = re.compile(
+    r"&#([xX][dD][89abAB][0-9a-fA-F]{2}|5[56][0-9]{3});"
+    r"&#([xX][dD][c-fC-F][0-9a-fA-F]{2}|5[67][0-9]{3});"
+)
+_CHARACTER = re.compile(
+    r"&(?:amp;)?#([xX][0-9a-fA-F]+|[0-9]+);?|[\0-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]"
+)
+# feedparser's handlers of rare elements (geometry, chapters, text inputs) take for granted that
+# their tags come in pairs and with all attributes, and fail in these ways where they do not.
+_PARSER_FAULTS = (ArithmeticError, AttributeError, LookupError) + (
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+_TAG_OF_NO_CONCERN = re.compile(
+    r"</?(?:(?!(?:atom|content|dc|dcterms|feedburner|media|rdf|rss|xhtml)\d*:)[a-z][\w.\-]{0,40}:\w"
+    r"|textinput\b)[^<>]*>",
+    re.IGNORECASE,
+)
 _XML_DECLARATION = re.compile(r"\A\s*<\?xml[^>]{0,300}\?>")
 
 
@@ -66,12 +87,7 @@ def read_feed(
         text = decode_text(content, charset, html=True).text
     except UndecodableText as error:
         raise MalformedFeed(str(error)) from error
-    # Never a string: feedparser would take one that names a file or a URL for that. And never its
-    # own reading of the encoding, which trips over declarations that state none.
-    declared = '<?xml version="1.0" encoding="utf-8"?>' + _XML_DECLARATION.sub("", text, count=1)
-    encoded = io.BytesIO(declared.encode("utf-8", "replace"))
-    headers = {"content-type": "application/xml; charset=utf-8"}
-    parsed = feedparser.parse(encoded, sanitize_html=False, response_headers=headers)
+    parsed = _parse(_XML_DECLARATION.sub("", _without_forbidden(text), count=1))
     if not parsed.entries:
         if parsed.version and not _is_fatal(parsed):
             raise EmptyFeed(f"the {_format_name(parsed.version)} feed has no items")
@@ -79,13 +95,10 @@ def read_feed(
     feed = parsed.feed
     feed_url = _link(feed, "self")
     base = feed_url or _absolute(feed.get("link"))
-    seen_ids: Counter[str] = Counter()
+    origins = PartOrigins(uri)
     for entry in parsed.entries:
         item = _read_item(entry, feed, base)
-        item_id = item.item_id[:_MAX_ID_CHARS]
-        seen_ids[item_id] += 1
-        repeated = seen_ids[item_id]
-        origin = f"{uri}#{item_id}" if repeated == 1 else f"{uri}#{item_id};{repeated}"
+        origin = origins.of(item.item_id[:_MAX_ID_CHARS])
         if item.url is None and not _plain(item.content):
             named = f"the item {item.about.title!r}" if item.about.title else "an item"
             yield Failure(
@@ -110,6 +123,61 @@ def read_feed(
             feed_url=feed_url,
             item=item.about,
         )
+
+
+def _parse(markup: str) -> Any:
+    """What feedparser makes of a feed, for a second time without the tags of no concern here."""
+    try:
+        return _parse_once(markup)
+    except _PARSER_FAULTS:
+        pass
+    try:
+        return _parse_once(_TAG_OF_NO_CONCERN.sub("", markup))
+    except _PARSER_FAULTS as error:
+        what = f"{type(error).__name__}: {error}"
+        raise MalformedFeed(f"the feed parser cannot take its markup ({what[:200]})") from error
+
+
+def _parse_once(markup: str) -> Any:
+    # Never a string: feedparser would take one that names a file or a URL for that. And never its
+    # own reading of the encoding, which trips over declarations that state none.
+    encoded = io.BytesIO(f'<?xml version="1.0" encoding="utf-8"?>{markup}'.encode())
+    headers = {"content-type": "application/xml; charset=utf-8"}
+    return feedparser.parse(encoded, sanitize_html=False, response_headers=headers)
+
+
+def _without_forbidden(text: str) -> str:
+    """Markup without what XML lets no document hold (XML 1.0, 2.2), written out or by reference.
+
+    A reference to a character that cannot be ends feedparser, and a control character turns it to
+    its parser for what is not well-formed. As in HTML (13.2.5.80) they become U+FFFD, but for the
+    two that are white space; in HTML inside of XML, too, where the ampersand is escaped itself.
+    Two references that make one character in UTF-16 are that character.
+    """
+    return _CHARACTER.sub(_allowed, _UTF16_PAIR.sub(_joined_pair, text))
+
+
+def _joined_pair(match: re.Match[str]) -> str:
+    high, low = _code_point(match[1]), _code_point(match[2])
+    if 0xD800 <= high < 0xDC00 <= low < 0xE000:
+        return chr(0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00))
+    return match[0]
+
+
+def _allowed(match: re.Match[str]) -> str:
+    code = _code_point(match[1]) if match[1] else ord(match[0])
+    if code in {0x9, 0xA, 0xD} or 0x20 <= code < 0xD800 or 0xE000 <= code <= 0xFFFD:
+        return match[0]
+    if 0x10000 <= code <= 0x10FFFF:
+        return match[0]
+    return " " if code in {0xB, 0xC} else "\ufffd"
+
+
+def _code_point(digits: str) -> int:
+    """Of the digits of a character reference; one too many where there are more than can be."""
+    base = 16 if digits[0] in "xX" else 10
+    significant = digits.lstrip("xX").lstrip("0") or "0"
+    return int(significant, base) if len(significant) <= _MAX_DIGITS else _BEYOND_UNICODE
 
 
 def _is_fatal(parsed: Any) -> bool:
@@ -192,7 +260,8 @@ def _plain(value: Any) -> str | None:
     """Text of a value that may hold markup, on one line; None where nothing is left."""
     if not value:
         return None
-    text = html.unescape(_TAG.sub(" ", str(value)))
+    # Of what was escaped more than twice, the references are not yet checked.
+    text = html.unescape(_without_forbidden(_TAG.sub(" ", str(value))))
     return " ".join(text.split()) or None
 
 

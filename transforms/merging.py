@@ -53,7 +53,7 @@ _MERGED_FIELDS = (
     "declared_language",
     "rights",
 )
-_WHOLE_KINDS = frozenset({"exact", "near", "revision"})
+_WHOLE_KINDS = frozenset({"exact", "near"})
 
 
 def _date_rank(article: Article) -> tuple[int, int, int, str]:
@@ -156,10 +156,10 @@ class _Part(beam.DoFn):
         self, joined: tuple[str, dict[str, Sequence[object]]]
     ) -> Iterator[tuple[str, UniqueArticle] | TaggedOutput]:
         origin, sides = joined
-        if not list(sides["assignment"]):
-            return  # an unchanged re-read: it was set aside before the comparison
+        # An unchanged re-read was set aside before the comparison: it has no assignment.
+        articles = sides["article"] if list(sides["assignment"]) else []
         for article, assignment, fingerprint in zip(
-            sides["article"], sides["assignment"], sides["fingerprint"], strict=True
+            articles, sides["assignment"], sides["fingerprint"], strict=True
         ):
             assert isinstance(article, Article)
             assert isinstance(assignment, Assignment)

@@ -18,11 +18,13 @@ import io
 import os
 import re
 import stat
+import unicodedata
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
+from urllib.parse import quote, unquote_to_bytes
 
 import apache_beam as beam
 from apache_beam import PCollection, pvalue
@@ -42,6 +44,9 @@ SOURCES_READ_TAG = "sources_read"
 _CHUNK_BYTES = 256 * 1024
 _HEAD_BYTES = 8 * 1024
 _MAX_GZIP_LAYERS = 2
+_FILE_SCHEME = "file://"
+_UNTELLABLE = frozenset({"Cc", "Cs", "Zl", "Zp"})
+"""Unicode categories of control characters, lone surrogates, line and paragraph separators."""
 
 _KIND_BY_EXTENSION = {
     "txt": "text",
@@ -165,7 +170,7 @@ def read_source(source: Source, observed_at: Timestamp, limits: ReadLimits) -> I
     the damage where that is whole (the records of an archive), and a failure for the rest.
 
     Args:
-        source: an absolute local path or the URI of a Beam filesystem.
+        source: what ``local_uri`` gives for a path, or the URI of a Beam filesystem.
         observed_at: the start of the run; records of archives carry their own date.
         limits: bounds of what is read and kept.
     """
@@ -192,6 +197,30 @@ def kind_by_name(uri: str) -> str | None:
     """
     name = uri.rpartition("/")[2].lower().removesuffix(".gz")
     return _KIND_BY_EXTENSION.get(name.rpartition(".")[2]) if "." in name else None
+
+
+def local_uri(path: str) -> str:
+    """What a local file is called: its absolute path, where that can be told from all others.
+
+    A path that is not UTF-8, holds a control character, or the ``#`` that parts a file from what
+    is in it in every origin, becomes a ``file:`` URI (RFC 8089), percent-encoded byte by byte.
+
+    >>> local_uri("/data/café.txt"), local_uri("/data/C#.txt")
+    ('/data/café.txt', 'file:///data/C%23.txt')
+    """
+    if any(char == "#" or unicodedata.category(char) in _UNTELLABLE for char in path):
+        return _FILE_SCHEME + quote(os.fsencode(path))
+    return path
+
+
+def local_path(uri: str) -> str:
+    """The path that ``local_uri`` was given, or that another ``file:`` URI states.
+
+    What is not UTF-8 in it stands as lone surrogates, as everywhere in ``os`` (PEP 383).
+    """
+    if not uri.startswith(_FILE_SCHEME):
+        return uri
+    return os.fsdecode(unquote_to_bytes(os.fsencode(uri.removeprefix(_FILE_SCHEME))))
 
 
 class _Stream(Protocol):
@@ -237,9 +266,10 @@ _GzipDamage = (EOFError, zlib.error, gzip.BadGzipFile)
 
 def _read_pages(source: Source, observed_at: Timestamp, limits: ReadLimits) -> Iterator[Unit]:
     uri = source.uri
-    _check_is_file(uri)
+    name = local_path(uri)
+    _check_is_file(name)
     try:
-        with FileSystems.open(uri, compression_type=CompressionTypes.UNCOMPRESSED) as stored:
+        with FileSystems.open(name, compression_type=CompressionTypes.UNCOMPRESSED) as stored:
             stream, head, is_gzip = _decompressed(stored)
             if _WARC_START.match(head):
                 yield from _read_archive(stream, uri, observed_at, limits)
@@ -255,14 +285,14 @@ def _read_pages(source: Source, observed_at: Timestamp, limits: ReadLimits) -> I
     yield from _read_document(content, uri, observed_at, limits)
 
 
-def _check_is_file(uri: str) -> None:
+def _check_is_file(name: str) -> None:
     """Raise for a local path that is no regular file: opening a FIFO would wait for ever."""
-    if FileSystems.get_scheme(uri) is not None:
+    if FileSystems.get_scheme(name) is not None:
         return
     try:
-        mode = os.stat(uri).st_mode  # noqa: PTH116 - a path that may name a URI
+        mode = os.stat(name).st_mode  # noqa: PTH116 - a path, or else a URI
     except OSError as error:
-        raise _unreadable(error, dangling=os.path.islink(uri)) from error  # noqa: PTH114
+        raise _unreadable(error, dangling=os.path.islink(name)) from error  # noqa: PTH114
     if not stat.S_ISREG(mode):
         kinds = {
             stat.S_IFDIR: "a directory",

@@ -16,7 +16,8 @@ words, and because no weight in it was computed from anyone's corpus: the terms 
 - A term that speaks for several concepts counts less for each, as a term found in many documents
   does under inverse document frequency.
 - Sums are divided by the Euclidean length of the counts, so that a long text is no surer of itself
-  than its mix of terms allows.
+  than its mix of terms allows. Some doubt is added to that length, so that a text in which one word
+  happens to be known is not sure at all.
 
 **What a score means.** Scores are the softmax over 17 concepts: above 0, summing to 1 over all of
 them. A score is the share of belief the evidence gives a concept *against the others*, not a
@@ -37,6 +38,10 @@ from functools import lru_cache
 from importlib.resources import files
 
 from schemas.records import Topic
+
+MODEL_VERSION = "newsbeam-lexicon==2"
+"""Name and version of the lexicons with the constants below; it grows whenever either changes what
+a text comes out as."""
 
 UNCLASSIFIED = "unclassified"
 """The slug of an article that no concept fits well enough."""
@@ -63,12 +68,11 @@ LEAD_FACTOR = 1.4
 """How much more a term says that stands in the lead, not in the title."""
 SATURATION = 1.2
 """Occurrences at which a term has given about half of what it ever can (k1 of BM25)."""
+DOUBT = 8.0
+"""Squared count of evidence for nothing that every text is taken to hold beside its own: one
+telling word among a hundred that tell nothing is no more than a hint."""
 SHARPNESS = 1.3
 """Inverse temperature of the softmax: how fast a lead in evidence becomes a lead in score."""
-
-DOUBT = 8.0
-"""Squared counts of evidence for nothing that every text is taken to hold beside its own: one
-telling word in a text of something else is no more than a hint."""
 
 TAG_FACTOR = 1.4
 SECTION_FACTOR = 3.0
@@ -92,7 +96,7 @@ PRIORS = {
     "education": -0.2,
     "environment": -0.1,
     "human-interest": -0.2,
-    "labour": -0.5,
+    "labour": -0.3,
     "lifestyle-and-leisure": -0.2,
     "politics": 0.3,
     "science-and-technology": 0.3,
@@ -132,7 +136,7 @@ class Lexicon:
     language: str
     """Primary subtag, such as ``en``."""
     words: Mapping[str, int]
-    """Normalised single word, or acronym in capitals → term."""
+    """Normalised single word, acronym in capitals, or form pinned as it is written → term."""
     prefixes: Mapping[str, tuple[tuple[str, int], ...]]
     """First four letters → the prefixes that begin so, longest first, with their terms."""
     phrases: Mapping[str, tuple[tuple[tuple[str, ...], int], ...]]
@@ -383,11 +387,10 @@ def _matches(lexicon: Lexicon, words: Sequence[tuple[str, str]]) -> Iterator[tup
                 past = position + len(phrase)
                 break
         else:
-            found = lexicon.words.get(original)
-            if found is None:
-                found = lexicon.words.get(original.lower())
-            if found is None:
-                found = lexicon.words.get(word)
+            for spelling in (original, original.lower(), word):
+                found = lexicon.words.get(spelling)
+                if found is not None:
+                    break
             if found is not None:
                 yield found, position
                 continue
@@ -408,7 +411,7 @@ def _continues(phrase: tuple[str, ...], words: Sequence[tuple[str, str]], start:
 
 
 def _spellings(text: str, language: str) -> list[tuple[str, str]]:
-    """Return each word twice: as written (in lower case unless an acronym) and normalised."""
+    """Return each word twice: as written, and normalised."""
     if text.isupper():
         text = text.lower()
     return [_spell(word, language) for word in _WORD.findall(text)]
@@ -416,8 +419,9 @@ def _spellings(text: str, language: str) -> list[tuple[str, str]]:
 
 @lru_cache(maxsize=1 << 16)
 def _spell(word: str, language: str) -> tuple[str, str]:
-    acronym = 1 < len(word) <= _MAX_ACRONYM_LETTERS and word[:2].isupper()
-    return word if acronym or word[:1].isupper() else word.lower(), normalise_word(word, language)
+    # A long word in capitals is shouted, not an acronym.
+    shouted = len(word) > _MAX_ACRONYM_LETTERS and word.isupper()
+    return (word.lower() if shouted else word).replace("’", "'"), normalise_word(word, language)
 
 
 _ELISION = re.compile(r"^\w{1,5}'(?=\w)")
