@@ -82,6 +82,16 @@ class Dataset:
         return staging
 
     @contextmanager
+    def staged(self, run_id: str) -> Iterator[Path]:
+        """``prepare`` for a run; what it staged is removed unless its publication goes on."""
+        staging = self.prepare(run_id)
+        try:
+            yield staging
+        finally:
+            if not (self.runs / f"{run_id}{_PENDING}").exists():
+                self.discard(run_id)
+
+    @contextmanager
     def lock(self) -> Iterator[None]:
         """Keep other runs on this machine out while the block runs.
 
@@ -139,10 +149,6 @@ class Dataset:
             raise PublishError(
                 f"cannot publish to {self.root}: {error.strerror or error}{outlook}"
             ) from error
-
-    def is_pending(self, run_id: str) -> bool:
-        """Whether a run's publication has begun and not ended."""
-        return (self.runs / f"{run_id}{_PENDING}").exists()
 
     def discard(self, run_id: str) -> None:
         """Remove what a run staged."""

@@ -149,8 +149,7 @@ def ingest(
     dataset = Dataset(config.output.absolute())
     progress_folder = tempfile.mkdtemp(prefix="newsbeam-progress-") if config.is_local else None
     try:
-        with dataset.lock():
-            staging = dataset.prepare(run_id)
+        with dataset.lock(), dataset.staged(run_id) as staging:
             known = known_files(dataset)
             plan = RunPlan(
                 run_id=run_id,
@@ -182,8 +181,6 @@ def ingest(
                 dataset.publish(run_id, files, manifest)
             return report
     finally:
-        if not dataset.is_pending(run_id):
-            dataset.discard(run_id)
         if progress_folder:
             shutil.rmtree(progress_folder, ignore_errors=True)
 

@@ -236,13 +236,10 @@ def test_an_element_of_no_concern_that_the_parser_fails_on_costs_no_item(element
     assert two.item.image_url == "https://news.example/2.jpg"
 
 
-def test_a_feed_that_its_parser_fails_on_is_malformed(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: object, **__: object) -> None:
-        raise KeyError("where")
-
-    monkeypatch.setattr("transforms.feeds.feedparser.parse", fail)
+def test_a_feed_whose_parser_fails_on_all_of_it_is_malformed() -> None:
+    feed = rss("<gml:pos>1 2</gml:pos>").replace("item>", "gml:item>")
     with pytest.raises(MalformedFeed, match=r"cannot take its markup \(KeyError: 'where'\)"):
-        read(rss("<description>Text</description>"))
+        read(feed.replace("<rss ", "<rss xmlns:gml='http://www.opengis.net/gml' "))
 
 
 def test_an_item_without_link_and_text_is_rejected() -> None:

@@ -41,7 +41,10 @@ _CHARACTER = re.compile(
 )
 # feedparser's handlers of rare elements (geometry, chapters, text inputs) take for granted that
 # their tags come in pairs and with all attributes, and fail in these ways where they do not.
-_PARSER_FAULTS = (ArithmeticError, AttributeError, LookupError) + (
+_PARSER_FAULTS = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
     RecursionError,
     TypeError,
     ValueError,
@@ -129,13 +132,16 @@ def _parse(markup: str) -> Any:
     """What feedparser makes of a feed, for a second time without the tags of no concern here."""
     try:
         return _parse_once(markup)
-    except _PARSER_FAULTS:
-        pass
-    try:
-        return _parse_once(_TAG_OF_NO_CONCERN.sub("", markup))
     except _PARSER_FAULTS as error:
         what = f"{type(error).__name__}: {error}"
-        raise MalformedFeed(f"the feed parser cannot take its markup ({what[:200]})") from error
+        fault = MalformedFeed(f"the feed parser cannot take its markup ({what[:200]})")
+    try:
+        parsed = _parse_once(_TAG_OF_NO_CONCERN.sub("", markup))
+    except _PARSER_FAULTS:
+        raise fault from None
+    if not parsed.entries:
+        raise fault
+    return parsed
 
 
 def _parse_once(markup: str) -> Any:
