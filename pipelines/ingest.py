@@ -80,11 +80,13 @@ def build_graph(pipeline: beam.Pipeline, plan: RunPlan) -> None:
     articles = extracted.articles | "Found" >> TallyProgress("articles", plan.progress_folder)
 
     fingerprints = articles | FingerprintArticles()
-    observed = (
-        fingerprints
-        | "ObservedAt" >> beam.Map(lambda fp: fp.observed_at.micros).with_output_types(int)
-        | "EachTimeOnce" >> beam.Distinct()
-    )
+    times = fingerprints | "ObservedAt" >> beam.Map(
+        lambda fp: fp.observed_at.micros
+    ).with_output_types(int)
+    observed = [
+        times | "Earliest" >> beam.CombineGlobally(min).without_defaults(),
+        times | "Latest" >> beam.CombineGlobally(max).without_defaults(),
+    ] | "Observed" >> beam.Flatten()
     known_tables = [("articles", path) for path in plan.known_articles]
     known_tables += [("duplicates", path) for path in plan.known_duplicates]
     known_files = pipeline | "KnownFiles" >> beam.Create(known_tables).with_output_types(

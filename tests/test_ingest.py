@@ -305,6 +305,22 @@ def test_the_number_of_workers_does_not_show_in_the_result(
         assert without_run(rows(tmp_path / "news", table)) == without_run(rows(seeded[0], table))
 
 
+def test_a_run_without_a_single_article_balances(
+    seeded: tuple[Path, RunReport], tmp_path: Path
+) -> None:
+    shutil.copytree(seeded[0], tmp_path / "news")
+    (tmp_path / "empty.txt").write_bytes(b"")
+    report = run(tmp_path / "news", tmp_path / "empty.txt")
+    assert (report.balance.units, report.details("rejected")) == (1, {"empty": 1})
+    assert not report.balance.faults
+
+
+def test_an_empty_folder_is_a_run_with_nothing_to_do(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    report = run(tmp_path / "news", tmp_path / "in")
+    assert (report.balance.sources, report.balance.units, report.files) == (0, 0, [])
+
+
 def test_the_manifest_lists_what_was_published(seeded: tuple[Path, RunReport]) -> None:
     output, report = seeded
     [path] = (output / "_newsbeam" / "runs").glob("*.json")

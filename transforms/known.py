@@ -168,8 +168,8 @@ class _ReadKnown(beam.DoFn):
 class ReadKnown(beam.PTransform):
     """(table, path) of Parquet files → ``KnownRow``, and fingerprints of those near in time.
 
-    ``observed`` are the observation times of the run's texts, in microseconds, each once: only
-    rows within ``horizon_seconds`` of them are compared.
+    ``observed`` are the earliest and the latest observation of the run's texts, in microseconds:
+    only rows from ``horizon_seconds`` before to as much after are compared.
     """
 
     observed: PCollection[int]
