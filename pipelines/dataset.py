@@ -31,6 +31,8 @@ from pipelines.config import UsageError
 from schemas.arrow import SCHEMA_VERSION, TABLES
 from schemas.records import WrittenFile
 
+MEMORY = "_newsbeam"
+"""Folder of what is not for readers: they skip names that begin with ``_``."""
 _PENDING = ".pending.json"
 
 
@@ -51,11 +53,11 @@ class Dataset:
     @property
     def runs(self) -> Path:
         """Folder of the run manifests."""
-        return self.root / "_newsbeam" / "runs"
+        return self.root / MEMORY / "runs"
 
     def staging(self, run_id: str) -> Path:
         """Folder where a run writes its files before they are published."""
-        return self.root / "_newsbeam" / "staging" / run_id
+        return self.root / MEMORY / "staging" / run_id
 
     def prepare(self, run_id: str) -> Path:
         """Make the folders for a run, finishing first what a killed one had begun to publish.
@@ -103,7 +105,7 @@ class Dataset:
             if self.root.exists() and not self.root.is_dir():
                 raise UsageError(f"the output {self.root} is a file, not a folder")
             self.runs.mkdir(parents=True, exist_ok=True)
-            file = (self.root / "_newsbeam" / "lock").open("a+", encoding="utf-8")
+            file = (self.root / MEMORY / "lock").open("a+", encoding="utf-8")
         except OSError as error:
             raise UsageError(
                 f"cannot write to the output {self.root}: {error.strerror or error}"
@@ -135,7 +137,7 @@ class Dataset:
         try:
             partial = pending.with_suffix(".partial")
             with partial.open("w", encoding="utf-8") as out:
-                json.dump({**manifest, "files": names}, out, ensure_ascii=False, indent=1)
+                json.dump({**manifest, "files": names}, out, indent=1)
                 out.flush()
                 os.fsync(out.fileno())
             partial.replace(pending)

@@ -13,13 +13,14 @@ from apache_beam.io.filesystem import BeamIOError
 from apache_beam.io.filesystems import FileSystems
 
 from pipelines.config import UsageError
+from pipelines.dataset import MEMORY
 from schemas.arrow import TABLES
 from schemas.records import Source
 from transforms.reading import local_path, local_uri
 
 _MAGIC = frozenset("*?[")
 _REMOTE = re.compile(r"(?!file:)[a-z][a-z0-9+.\-]*://", re.IGNORECASE)
-_OWN_FOLDERS = (*TABLES, "_newsbeam")
+_OWN_FOLDERS = (*TABLES, MEMORY)
 """What a run writes in its output folder (``pipelines.dataset``)."""
 
 

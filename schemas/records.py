@@ -97,7 +97,8 @@ class Source:
     """A file that a run was told to read."""
 
     uri: str
-    """Absolute local path, or the URI of a Beam filesystem."""
+    """Absolute local path, or the URI of a Beam filesystem; a ``file:`` URI where the path is not
+    plain text."""
     size_bytes: int
     """Size as stored, before any decompression; -1 where the filesystem does not say."""
 
@@ -134,7 +135,7 @@ class Page:
     content: bytes
     """The body as bytes, decompressed; for a feed item its HTML content or summary in UTF-8."""
     observed_at: Timestamp
-    """When it was seen: the archive record's date, else the start of the run."""
+    """When it was seen: the archive record's date, else the start of the run; never later."""
     charset: Optional[str] = None
     """Character encoding stated outside the content (HTTP header, XML declaration)."""
     url: Optional[str] = None

@@ -115,6 +115,7 @@ def test_a_record_without_usable_date_was_seen_when_the_run_began() -> None:
 @pytest.mark.parametrize(
     "date",
     [
+        "0000-01-01T00:00:00Z",
         "0001-01-01T00:00:00+14:00",
         "9999-12-31T23:59:59-12:00",
         "0001-01-01T00:00:00Z",

@@ -275,7 +275,7 @@ def _record_date(record: WarcRecord, run_start: Timestamp) -> Timestamp:
     """
     try:
         stated = record.record_date and record.record_date.astimezone(UTC)
-    except OverflowError:  # in UTC it would be before year 1 or after year 9999
+    except (OverflowError, ValueError):  # year 0, or in UTC before year 1 or after year 9999
         return run_start
     if stated is None or stated.year < _FIRST_WEB_YEAR:
         return run_start
