@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
+from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
 from apache_beam.utils.timestamp import Timestamp
 
@@ -145,6 +146,7 @@ def ingest(
     started_at = clock().astimezone(datetime.UTC)
     began = time.monotonic()
     run_id = new_run_id(started_at)
+    FileSystems.set_options(PipelineOptions(list(config.beam_options)))  # credentials, endpoints
     sources = list_sources(config.sources, config.output)
     dataset = Dataset(config.output.absolute())
     progress_folder = tempfile.mkdtemp(prefix="newsbeam-progress-") if config.is_local else None

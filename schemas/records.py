@@ -6,10 +6,10 @@ Read from top to bottom, this module is the story of one run::
                  └──────┴── Failure                 └── Duplicate
                                     (every step) ─► LedgerEntry
 
-All records are frozen dataclasses in Beam's row encoding, which is deterministic and compact.
-Three rules follow from that coder: no ``from __future__ import
-annotations`` in this module, Beam's ``Timestamp`` (UTC, microseconds) instead of ``datetime``,
-and sequences that come back from the coder as lists are turned into tuples again.
+All records are frozen dataclasses in Beam's row encoding, which is deterministic and compact. Three
+rules follow from that coder: no ``from __future__ import annotations`` in this module, Beam's
+``Timestamp`` (UTC, microseconds) instead of ``datetime``, and sequences that come back from the
+coder as lists are turned into tuples again.
 """
 
 from dataclasses import dataclass
