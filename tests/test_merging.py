@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 
 from apache_beam.utils.timestamp import Timestamp
@@ -89,6 +90,15 @@ def test_texts_of_one_work_are_numbered_in_the_order_they_were_seen(
     first = unique(make_article("a", "a", observed_at=Timestamp(100)), "hash-a")
     numbered = {u.content_hash: u.revision for u in number_revisions([second, first], [])}
     assert numbered == {"hash-a": 0, "hash-b": 1}
+
+
+def test_of_texts_seen_at_one_time_the_fuller_is_the_newest_revision(
+    make_article: Callable[..., Article],
+) -> None:
+    abstract = dataclasses.replace(unique(make_article("b", "b"), "hash-b"), word_count=80)
+    story = dataclasses.replace(unique(make_article("a", "a"), "hash-a"), word_count=600)
+    numbered = {u.content_hash: u.revision for u in number_revisions([story, abstract], [])}
+    assert numbered == {"hash-b": 0, "hash-a": 1}
 
 
 def test_numbers_go_on_from_what_the_dataset_holds(make_article: Callable[..., Article]) -> None:

@@ -108,8 +108,8 @@ def number_revisions(
 ) -> Iterator[UniqueArticle | Duplicate]:
     """Number the texts of one work, after those the dataset already holds.
 
-    Texts of one ``article_id`` are ordered by when they were observed, then by their dates and
-    hashes. A text the work already has is not a new revision but an exact copy.
+    Texts of one ``article_id`` are ordered by when they were observed; of those seen at one time
+    the fuller is the later, so that the newest revision is the one to read. A text the work already has is not a new revision but an exact copy.
     """
     published = [row for row in known if row.canonical]
     hashes = {row.content_hash for row in published}
@@ -118,7 +118,7 @@ def number_revisions(
         articles,
         key=lambda unique: (
             unique.article.observed_at.micros,
-            unique.article.published.at.micros if unique.article.published else 0,
+            unique.word_count,
             unique.content_hash,
             unique.article.origin,
         ),
