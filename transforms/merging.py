@@ -109,7 +109,8 @@ def number_revisions(
     """Number the texts of one work, after those the dataset already holds.
 
     Texts of one ``article_id`` are ordered by when they were observed; of those seen at one time
-    the fuller is the later, so that the newest revision is the one to read. A text the work already has is not a new revision but an exact copy.
+    the fuller is the later, so that the newest revision is the one to read. A text the work already
+    has is not a new revision but an exact copy.
     """
     published = [row for row in known if row.canonical]
     hashes = {row.content_hash for row in published}
