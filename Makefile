@@ -40,6 +40,7 @@ bench: setup
 	$(BIN)/python -m benchmarks.dedup
 	$(BIN)/python -m benchmarks.dumps
 	$(BIN)/python -m benchmarks.pages
+	$(BIN)/python -m benchmarks.pages --set wcxb
 	$(BIN)/python -m benchmarks.topics
 	$(BIN)/python -m benchmarks.entities
 

@@ -18,43 +18,20 @@ import re
 import time
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from apache_beam.utils.timestamp import Timestamp
 
+from benchmarks.body_score import f1, precision_recall
 from schemas.records import Article, Page
 from transforms.decoding import decode_text
 from transforms.segmentation import segment_dump
 
-DEFAULT_FOLDER = Path(__file__).parents[1] / "../shared/data/text_pages"
-SHINGLE_WORDS = 4
+DEFAULT_FOLDER = Path(__file__).resolve().parents[2] / "shared" / "data" / "text_pages"
+_WORD = re.compile(r"\w+")
 OBSERVED_AT = Timestamp.from_rfc3339("2026-11-20T00:00:00Z")
-_TOKEN = re.compile(r"\w+")
-
-
-def shingles(text: str) -> Counter[tuple[str, ...]]:
-    words = _TOKEN.findall(text.lower())
-    size = min(SHINGLE_WORDS, max(1, len(words)))
-    return Counter(tuple(words[at : at + size]) for at in range(len(words) - size + 1))
-
-
-def precision_recall(found: str, truth: str) -> tuple[float, float]:
-    """Precision and recall over the multisets of shingles, each 1 where nothing is expected."""
-    left, right = shingles(found), shingles(truth)
-    shared = (left & right).total()
-    precision = shared / left.total() if left else float(not right)
-    recall = shared / right.total() if right else float(not left)
-    return precision, recall
-
-
-def f1(pairs: Iterable[tuple[float, float]]) -> float:
-    """F1 of the mean precision and the mean recall."""
-    rows = list(pairs)
-    precision = sum(row[0] for row in rows) / len(rows)
-    recall = sum(row[1] for row in rows) / len(rows)
-    return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
 
 
 def segment(text: str) -> list[Article]:
@@ -63,9 +40,7 @@ def segment(text: str) -> list[Article]:
 
 
 def same_title(found: str | None, truth: str) -> bool:
-    return " ".join(_TOKEN.findall((found or "").lower())) == " ".join(
-        _TOKEN.findall(truth.lower())
-    )
+    return " ".join(_WORD.findall((found or "").lower())) == " ".join(_WORD.findall(truth.lower()))
 
 
 def day(article: Article) -> str | None:
@@ -151,6 +126,9 @@ def main() -> None:
     parser.add_argument("--worst", type=int, default=0, help="list so many of the worst pages")
     parser.add_argument("--no-joined", action="store_true")
     options = parser.parse_args()
+    if not options.folder.is_dir():
+        print(f"skipped: no dumps at {options.folder}")
+        return
     every = list(pages(options.folder))
     for name in ("news", "wcxb"):
         rows = [(row, text) for row, text in every if row["page"].startswith(name)]

@@ -71,7 +71,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--sentences-per-text", type=int, default=12)
     options = parser.parse_args(arguments)
     if not FOLDER.exists():
-        print(f"no annotated sets at {FOLDER}: nothing measured")
+        print(f"skipped: no annotated sets at {FOLDER}")
         return
     gazetteer = Gazetteer.load()
     recognizer = EntityRecognizer.load(gazetteer)

@@ -23,30 +23,12 @@ from typing import Any
 
 from apache_beam.utils.timestamp import Timestamp
 
+from benchmarks.body_score import precision_recall
 from schemas.records import Article, Failure, Page
 from transforms.saved_pages import extract_page
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "extraction"
 OBSERVED_AT = Timestamp.from_rfc3339("2026-11-20T00:00:00Z")
-SHINGLE_WORDS = 4
-
-
-def shingles(text: str) -> Counter[tuple[str, ...]]:
-    """The multiset of a text's 4-word shingles; a shorter text is one shingle."""
-    words = re.findall(r"\w+", text)
-    if not words:
-        return Counter()
-    count = max(1, len(words) - SHINGLE_WORDS + 1)
-    return Counter(tuple(words[i : i + SHINGLE_WORDS]) for i in range(count))
-
-
-def precision_recall(found: str, true: str) -> tuple[float, float]:
-    """Precision and recall of a text's shingles; both 1 where both texts are empty."""
-    ours, theirs = shingles(found), shingles(true)
-    shared = (ours & theirs).total()
-    precision = shared / ours.total() if ours else float(not theirs)
-    recall = shared / theirs.total() if theirs else 1.0
-    return precision, recall
 
 
 def normalised(text: str | None) -> str:
@@ -72,6 +54,9 @@ def main() -> None:
     parser.add_argument("--misses", choices=["title", "date", "authors", "body", "failed"])
     parser.add_argument("--no-url", action="store_true", help="as a file saved without its URL")
     arguments = parser.parse_args()
+    if not DATA.is_dir():
+        print(f"skipped: no pages at {DATA}")
+        return
     precisions, recalls = [], []
     right: Counter[str] = Counter()
     stated: Counter[str] = Counter()

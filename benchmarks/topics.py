@@ -86,7 +86,7 @@ def main() -> None:
     for name in SETS:
         path = options.folder / f"{name}.jsonl.gz"
         if not path.exists():
-            print(f"{name}: skipped, no {path}")
+            print(f"skipped: no labelled set at {path}")
             continue
         articles = list(texts(path, options.half))
         started = time.process_time()
