@@ -1,11 +1,10 @@
-"""How well copies are found, and how fast: ``python benchmarks/dedup.py``.
+"""How well copies are found, and how fast: ``python -m benchmarks.dedup``.
 
 Runs the project's own pure functions (fingerprint, LSH and anchor buckets, verification) over the
 Reuters wires of ``../shared/data/dedup``, whose near pairs (Jaccard of three-word shingles) were
 found exhaustively, and prints for a row of thresholds how many of them are linked, and how many of
-the links are no pairs at 0.4 or above. The default threshold is read off this table:
-at 0.5 all pairs of the set are found, and no link is one that a reader would not make. Skips,
-saying so, where the material is missing.
+the links are no pairs at 0.4 or above. The default threshold is read off this table: at 0.5 all
+pairs of the set are found. Skips, saying so, where the material is missing.
 """
 
 from __future__ import annotations

@@ -36,8 +36,8 @@ from apache_beam.transforms import window
 from schemas.records import SIGNATURE_LENGTH, Assignment, Fingerprint
 
 DEFAULT_THRESHOLD = 0.5
-"""Jaccard similarity of three-word shingles from which two texts are near copies. Chosen by
-``make bench``; see ``benchmarks/dedup.py``."""
+"""Jaccard similarity of three-word shingles from which two texts are near copies; see
+``benchmarks/README.md`` for what it finds and misses."""
 DEFAULT_HORIZON_SECONDS = 7 * 24 * 3600
 ABRIDGED_CONTAINMENT = 0.8
 """Share of the shorter text's shingles that the longer one must hold."""
