@@ -217,7 +217,7 @@ def _run_graph(plan: RunPlan, config: IngestConfig) -> None:
     try:
         pipeline.run().wait_until_finish()
     except (OSError, RuntimeError) as error:
-        if "KeyboardInterrupt" in str(error):  # Beam wraps what interrupts a worker's thread
+        if _last_line(error).startswith("KeyboardInterrupt"):  # as Beam wraps it
             raise KeyboardInterrupt from error
         reason = _refusal(error)
         if reason is None:
@@ -225,16 +225,22 @@ def _run_graph(plan: RunPlan, config: IngestConfig) -> None:
         raise RunFailedError(f"{reason} ({_free_space(Path(plan.staging))})") from error
 
 
+def _last_line(error: BaseException) -> str:
+    """What an error says in the end: a runner's error holds a worker's whole traceback as text."""
+    return (str(error).strip().splitlines() or [""])[-1]
+
+
 def _refusal(error: OSError | RuntimeError) -> str | None:
     """What the operating system refused (space, permission), or None if the error is a bug.
 
     A runner of several processes gives back the text of a worker's error, not the error itself.
+    Only its last line counts: an error on the way to a bug may have been such a refusal.
     """
-    match = re.search(r"Error: \[Errno (\d+)\] ", str(error))
+    last = _last_line(error)
+    match = re.search(r"\[Errno (\d+)\] ", last)
     number = error.errno if isinstance(error, OSError) else int(match[1]) if match else None
     if number not in _REFUSALS:
         return None
-    last = str(error).strip().splitlines()[-1]
     return re.sub(r"^.*?\[Errno \d+\] | \[while running .*$", "", last)
 
 

@@ -902,10 +902,6 @@ def _skeleton(word: str) -> str:
     return word[0] + re.sub(r"(.)\1+", r"\1", consonants)
 
 
-def _stands_for(word: str, other: str) -> bool:
-    return _are_spellings(word, other) or (len(word) == 1 and other[0] == word)
-
-
 def _bears_name(short: tuple[str, ...], full: tuple[str, ...]) -> bool:
     """Whether a person's shorter name can stand for the full one.
 

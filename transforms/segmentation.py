@@ -524,7 +524,6 @@ def _headline_value(line: Line, body: set[str]) -> float:
 _MAX_MATTER_LINES = 12
 _MAX_TAIL_LINES = 12
 _MAX_DESCRIPTION_WORDS = 70
-_MAX_SUBHEADING_WORDS = 16
 
 
 def _body(
