@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help setup demo test lint bench docs lock clean
+.PHONY: help setup demo test lint bench bench-slices docs lock clean
 
 help:
 	@echo "make setup   put newsbeam and its tools into $(VENV)"
@@ -11,6 +11,7 @@ help:
 	@echo "make test    run the tests"
 	@echo "make lint    ruff and mypy --strict"
 	@echo "make bench   print the numbers that README and docs state"
+	@echo "make bench-slices  memory at 20,000 and at 100,000 articles (half an hour)"
 	@echo "make docs    write the generated parts of the documentation"
 	@echo "make lock    resolve the dependencies anew"
 
@@ -43,15 +44,19 @@ bench: setup
 	$(BIN)/python -m benchmarks.pages --set wcxb
 	$(BIN)/python -m benchmarks.topics
 	$(BIN)/python -m benchmarks.entities
+	$(BIN)/python -m benchmarks.small_files
+
+bench-slices: setup
+	$(BIN)/python -m benchmarks.slices
 
 docs: setup
 	$(BIN)/python -m docs.generate
 
 lock:
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-	  --no-header --extra query pyproject.toml -o requirements.lock
+	  --no-header --extra query --extra s3 --extra gcs pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-	  --no-header --extra query --group dev pyproject.toml -o requirements-dev.lock
+	  --no-header --extra query --extra s3 --extra gcs --group dev pyproject.toml -o requirements-dev.lock
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-header --extra query --group dev --group spark pyproject.toml -o requirements-spark.lock
 

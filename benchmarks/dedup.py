@@ -25,6 +25,8 @@ from transforms.deduplication import (
     copy_kind,
     likeness,
     lsh_shape,
+    member_of,
+    pack_keys,
     pairs_of_shard,
 )
 from transforms.fingerprints import fingerprint_article
@@ -48,14 +50,17 @@ def links(
     fingerprints: dict[str, Fingerprint], threshold: float, horizon_micros: int
 ) -> dict[tuple[str, str], str]:
     bands, band_rows = lsh_shape(threshold)
-    entries = (
-        (
-            (fingerprint.origin, fingerprint.observed_at.micros, fingerprint.content_hash),
-            bucket_keys(fingerprint, bands, band_rows).astype("<u8").tobytes(),
-        )
-        for fingerprint in fingerprints.values()
+    texts = list(fingerprints.values())
+    block = pack_keys(
+        [
+            (number, member_of(text), bucket_keys(text, bands, band_rows))
+            for number, text in enumerate(texts)
+        ]
     )
-    pairs = pairs_of_shard(entries, horizon_micros)
+    pairs = (
+        sorted((texts[left].origin, texts[right].origin))
+        for left, right in pairs_of_shard([block], horizon_micros).tolist()
+    )
     kinds = {}
     for left, right in pairs:
         a, b = fingerprints[left], fingerprints[right]

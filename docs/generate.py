@@ -14,7 +14,7 @@ from unittest.mock import patch
 
 import pyarrow as pa
 
-from docs.queries import FINISHED_RUNS, OPENING, READING
+from docs.queries import ACROSS_SCHEMAS, FINISHED_RUNS, OPENING, READING
 from schemas.arrow import ARTICLES, DUPLICATES, FAILURES
 from schemas.records import REASONS
 
@@ -65,14 +65,32 @@ def reader_lines() -> str:
     return "\n\n".join(blocks)
 
 
-def help_text() -> str:
-    """The help of ``newsbeam ingest`` as a code block."""
+def across_lines() -> str:
+    """How each reader reads files of several schema versions, as code blocks."""
+    lines = {
+        "DuckDB": ("sql", "duckdb"),
+        "Polars": ("python", "polars"),
+        "Spark": ("python", "spark"),
+    }
+    blocks = (
+        f"{name}:\n\n```{language}\n{ACROSS_SCHEMAS[reader]}\n```"
+        for name, (language, reader) in lines.items()
+    )
+    return "\n\n".join(blocks) + "\n\npandas and PyArrow need nothing else."
+
+
+COMMANDS = ("ingest", "compact", "replay", "verify")
+
+
+def help_text(command: str) -> str:
+    """The help of a command as a code block."""
     from pipelines.cli import make_parser  # noqa: PLC0415 - importing it takes a second
 
     parser = make_parser()
     commands = next(action for action in parser._actions if action.dest == "command")
+    assert set(commands.choices) == set(COMMANDS)
     with patch.dict(os.environ, COLUMNS="92"):  # argparse measures the terminal
-        text = commands.choices["ingest"].format_help()
+        text = commands.choices[command].format_help()
     return f"```text\n{text.rstrip()}\n```"
 
 
@@ -85,7 +103,8 @@ def parts() -> dict[str, str]:
         "reasons": reason_table(),
         "readers": reader_lines(),
         "finished": f"```sql\n{FINISHED_RUNS}\n```",
-        "help": help_text(),
+        "across": across_lines(),
+        **{f"help-{command}": help_text(command) for command in COMMANDS},
     }
 
 

@@ -184,10 +184,15 @@ pl.scan_parquet("news/articles", hive_schema={"date": pl.Date, "topic": pl.Strin
 """Every article of a dataset whose schema has grown. DuckDB and Spark look into every file for its
 columns; the others take those of the first file, and fill in or leave out what others differ by."""
 
-FINISHED_RUNS = """\
-SET VARIABLE files = (
-  SELECT list('news/' || file)
-  FROM (SELECT unnest(files) AS file FROM read_json('news/_newsbeam/runs/*[0-9a-f].json'))
-  WHERE file LIKE 'articles/%');
-FROM read_parquet(getvariable('files'), hive_types = {'date': DATE});"""
-"""DuckDB: the articles of finished runs alone, whatever a run is publishing at this moment."""
+FINISHED_RUNS = (
+    "SET VARIABLE files = (WITH log AS (FROM read_json('news/_newsbeam/[cr]*s/*[0-9a-f].json', "
+    "columns = {number: 'BIGINT', files: 'JSON[]', removed: 'VARCHAR[]'})), changes AS ("
+    "SELECT true AS added, coalesce(number, 0) AS number, unnest(files) AS file FROM log "
+    "UNION ALL SELECT false, number, to_json(unnest(removed)) FROM log) "
+    "SELECT list('news/' || path) FROM (SELECT coalesce(file->>'path', file->>'$') AS path, "
+    "arg_max(added, 2 * number + added::INT) AS there FROM changes GROUP BY path) "
+    "WHERE there AND path LIKE 'articles/%'); FROM read_parquet(getvariable('files'), "
+    "hive_types = {'date': DATE}, union_by_name = true);"
+)
+"""DuckDB, in one line: the articles of the commits that were carried out, whatever a run is
+publishing at this moment. It takes in the manifests of schema version 1, which name files only."""

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import argparse
+import datetime
 import io
 import json
 import logging
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from importlib.metadata import version
-from pathlib import Path
+from typing import Any
 
 from apache_beam.options.pipeline_options import PipelineOptions
 from rich.console import Console
 
+from pipelines.compact import compact
 from pipelines.config import (
     DEFAULT_MAX_INPUT_BYTES,
     IngestConfig,
@@ -24,10 +26,24 @@ from pipelines.config import (
     parse_duration_seconds,
     parse_size_bytes,
 )
-from pipelines.dataset import DatasetError, PublishError
-from pipelines.picture import progress_bar, progress_log, show_report, size
-from pipelines.run import RunFailedError, Watch, ingest
+from pipelines.dataset import Dataset, DatasetError, PublishError
+from pipelines.picture import (
+    progress_bar,
+    progress_log,
+    show_compaction,
+    show_replay,
+    show_report,
+    size,
+)
+from pipelines.replay import Selection, replay
+from pipelines.run import ingest
+from pipelines.slices import DEFAULT_SLICE_BYTES
+from pipelines.steps import RunFailedError, Watch
+from pipelines.verify import require_dataset, show_verify, verify
+from schemas.records import REASONS
+from transforms.compaction import TARGET_FILE_BYTES, DamagedFileError
 from transforms.deduplication import DEFAULT_THRESHOLD
+from transforms.storage import Store, StoreError, open_store
 
 DONE = 0
 FAILED = 1
@@ -36,16 +52,23 @@ INTERRUPTED = 130
 
 LOG_WIDTH = 120
 """Columns of the picture where standard output is no terminal."""
+DEFAULT_WAIT = "1h"
+MIN_FILES = 2
 
 EXIT_CODES = f"""\
 exit codes:
-  {DONE}    the run is done and its account balances; single inputs may have failed, and are shown
-  {FAILED}    the run failed, and nothing was added to the dataset: its account does not balance,
-       the disk is full, the dataset is damaged or another run writes to it; with --strict
-       also when an input failed
+  {DONE}    done: the account of the run balances, the dataset is clean; single inputs may have
+       failed, and are shown
+  {FAILED}    failed, and nothing was added to the dataset, or what is decided the next run
+       finishes: the account does not balance, the disk is full, the dataset is damaged, another
+       run writes to it; with --strict also when an input failed; of verify: there are faults
   {BAD_USAGE}    bad usage: an option, source or output that cannot be used as given
-  {INTERRUPTED}  interrupted (Ctrl-C, SIGTERM); nothing was added, or the next run finishes it
+  {INTERRUPTED}  interrupted (Ctrl-C, SIGTERM): nothing was added, or the next run finishes it
 """
+
+
+def _short(size_bytes: int) -> str:
+    return size(size_bytes).replace(" ", "").replace(".0", "")
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -56,27 +79,149 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"newsbeam {version('newsbeam')}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    command = commands.add_parser(
-        "ingest",
-        help="turn files into a dataset, or add them to one",
-        description=(
-            "Read text dumps (.txt), saved pages (.html, .htm), saved feeds (RSS, Atom) and\n"
-            "archives (.warc), each also gzipped; find their articles, recognise copies, add\n"
-            "language, entities and topics, and write Parquet by date and topic."
-        ),
-        epilog=EXIT_CODES + "\nUnknown options go to Beam (write them as --name=value).",
+    _add_ingest(commands)
+    _add_compact(commands)
+    _add_replay(commands)
+    _add_verify(commands)
+    return parser
+
+
+def _add_command(commands: Any, name: str, summary: str, description: str) -> Any:
+    return commands.add_parser(
+        name,
+        help=summary,
+        description=description,
+        epilog=EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+
+
+def _add_ingest(commands: Any) -> None:
+    command = _add_command(
+        commands,
+        "ingest",
+        "turn files into a dataset, or add them to one",
+        "Read text dumps (.txt), saved pages (.html, .htm), saved feeds (RSS, Atom) and\n"
+        "archives (.warc), each also gzipped; find their articles, recognise copies, add\n"
+        "language, entities and topics, and write Parquet by date and topic.",
+    )
+    command.epilog += "\nUnknown options go to Beam (write them as --name=value)."
     command.add_argument(
         "sources",
         nargs="+",
         metavar="SOURCE",
-        help="file, folder (searched through), glob, or URI of a Beam filesystem",
+        help="file, folder (searched through), glob, or the same at s3:// or gs://",
     )
     command.add_argument(
-        "--output", required=True, metavar="DIR", help="the dataset's folder; made if missing"
+        "--output",
+        required=True,
+        metavar="DIR",
+        help="the dataset: a folder, or s3://BUCKET/PATH, gs://BUCKET/PATH; made if missing",
     )
+    _add_comparing(command)
+    command.add_argument(
+        "--slice-size",
+        default=_short(DEFAULT_SLICE_BYTES),
+        metavar="SIZE",
+        help="input that is worked through and made durable before the next (default: "
+        "%(default)s); memory follows it, the result does not depend on it",
+    )
+    command.add_argument(
+        "--publish-every",
+        metavar="SIZE",
+        help="publish a run of more input than this in parts, a commit each (default: one commit)",
+    )
+    command.add_argument(
+        "--compact-after",
+        type=int,
+        metavar="N",
+        help="when the run is published, compact each partition that has N files or more",
+    )
+    command.add_argument(
+        "--workers",
+        type=int,
+        metavar="N",
+        help="local processes (default: all cores, as far as the input feeds them)",
+    )
+    _add_waiting(command)
+    command.add_argument(
+        "--strict", action="store_true", help="exit with 1 when a single input failed"
+    )
+    _add_output(command)
+
+
+def _add_compact(commands: Any) -> None:
+    command = _add_command(
+        commands,
+        "compact",
+        "rewrite many small files of a dataset into few large ones",
+        "Rewrite each partition that has several small files, or files of an older schema,\n"
+        "into sorted files of a target size. All rows stay; readers see each once.",
+    )
+    command.add_argument("dataset", metavar="DIR", help="the dataset")
+    command.add_argument(
+        "--target-size",
+        default=_short(TARGET_FILE_BYTES),
+        metavar="SIZE",
+        help="about how large files become (default: %(default)s)",
+    )
+    command.add_argument(
+        "--min-files",
+        type=int,
+        default=MIN_FILES,
+        metavar="N",
+        help="small files from which a partition is rewritten (default: %(default)s)",
+    )
+    _add_waiting(command)
+    _add_output(command)
+
+
+def _add_verify(commands: Any) -> None:
+    command = _add_command(
+        commands,
+        "verify",
+        "check every promise on a dataset",
+        "Read every manifest and every file of a dataset to its last page, check counts,\n"
+        "identities, references, partitions and columns, and say what is wrong. Changes nothing.",
+    )
+    command.add_argument("dataset", metavar="DIR", help="the dataset")
+    _add_output(command)
+
+
+def _add_replay(commands: Any) -> None:
+    command = _add_command(
+        commands,
+        "replay",
+        "try the failures of a dataset again",
+        "Try open failures again, from what is kept of them, or from their source where it is\n"
+        "still there. What gives articles now is marked as resolved; the rest stays open.",
+    )
+    command.add_argument("dataset", metavar="DIR", help="the dataset")
+    command.add_argument(
+        "--stage", action="append", choices=("read", "extract"), help="only of this stage"
+    )
+    command.add_argument(
+        "--kind", action="append", choices=("failed", "rejected"), help="only of this kind"
+    )
+    command.add_argument(
+        "--reason",
+        action="append",
+        choices=sorted(REASONS),
+        metavar="SLUG",
+        help="only for this reason, such as truncated (all are in the data model); like --stage "
+        "and --kind it may be given several times",
+    )
+    command.add_argument(
+        "--since", metavar="DATE", help="only observed on this UTC day or later, as 2026-11-20"
+    )
+    command.add_argument("--until", metavar="DATE", help="only observed on this UTC day or earlier")
+    _add_comparing(command)
+    _add_waiting(command)
+    _add_output(command)
+
+
+def _add_comparing(command: Any) -> None:
     command.add_argument(
         "--dedup-threshold",
         type=float,
@@ -92,25 +237,32 @@ def make_parser() -> argparse.ArgumentParser:
     )
     command.add_argument(
         "--max-input-bytes",
-        default=size(DEFAULT_MAX_INPUT_BYTES).replace(" ", "").replace(".0", ""),
+        default=_short(DEFAULT_MAX_INPUT_BYTES),
         metavar="SIZE",
         help="largest dump, page or feed, decompressed (default: %(default)s); archives are "
         "streamed and may be larger",
     )
+
+
+def _add_waiting(command: Any) -> None:
     command.add_argument(
-        "--workers",
-        type=int,
-        metavar="N",
-        help="local processes (default: all cores, as far as the input feeds them)",
+        "--wait",
+        action="store_true",
+        help="if another run writes to the dataset, wait for it to end",
     )
     command.add_argument(
-        "--strict", action="store_true", help="exit with 1 when a single input failed"
+        "--wait-timeout",
+        default=DEFAULT_WAIT,
+        metavar="TIME",
+        help="how long to wait at most (default: %(default)s)",
     )
+
+
+def _add_output(command: Any) -> None:
     command.add_argument("--quiet", action="store_true", help="print nothing but errors")
     command.add_argument(
         "--json", action="store_true", help="print a machine-readable summary on standard output"
     )
-    return parser
 
 
 def check_beam_options(options: Sequence[str]) -> None:
@@ -145,21 +297,45 @@ def to_config(arguments: argparse.Namespace, beam_options: Sequence[str]) -> Ing
         UsageError: if a value cannot be used.
     """
     check_beam_options(beam_options)
-    if not arguments.output or "://" in arguments.output:
-        raise UsageError(f"the output {arguments.output!r} is not a local folder")
-    try:
-        arguments.output.encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise UsageError(f"the output's name {arguments.output!r} is not UTF-8") from error
+    _store(arguments.output)
     return IngestConfig(
         sources=tuple(arguments.sources),
-        output=Path(arguments.output),
+        output=arguments.output,
         dedup_threshold=arguments.dedup_threshold,
         dedup_horizon_seconds=parse_duration_seconds(arguments.dedup_horizon),
         max_input_bytes=parse_size_bytes(arguments.max_input_bytes),
+        slice_bytes=parse_size_bytes(arguments.slice_size),
+        publish_every_bytes=(
+            parse_size_bytes(arguments.publish_every) if arguments.publish_every else None
+        ),
+        compact_after=arguments.compact_after,
+        wait_seconds=_wait_seconds(arguments),
         workers=arguments.workers,
         beam_options=tuple(beam_options),
     )
+
+
+def _wait_seconds(arguments: argparse.Namespace) -> int:
+    timeout_seconds = parse_duration_seconds(arguments.wait_timeout)
+    return timeout_seconds if arguments.wait else 0
+
+
+def _store(name: str) -> Store:
+    """The store that a dataset's name on the command line means.
+
+    Raises:
+        UsageError: if it can mean none.
+    """
+    if not name or "\0" in name:
+        raise UsageError(f"{name!r} is no name of a dataset")
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise UsageError(f"the dataset's name {name!r} is not UTF-8") from error
+    try:
+        return open_store(name)
+    except (ValueError, StoreError) as error:
+        raise UsageError(str(getattr(error, "strerror", None) or error)) from error
 
 
 def _set_up_logging(*, quiet: bool) -> None:
@@ -177,53 +353,134 @@ def _interrupt(_signal: int, _frame: object) -> None:
     raise KeyboardInterrupt
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; gives the exit code."""
-    arguments, beam_options = make_parser().parse_known_args(argv)
-    quiet = arguments.quiet or arguments.json
-    _set_up_logging(quiet=quiet)
-    errors = Console(stderr=True, soft_wrap=True, highlight=False)
+class _Speaker:
+    """What a command says, where, and whether it says it."""
 
-    def watching(watch: Watch) -> AbstractContextManager[None]:
-        if quiet:
-            return nullcontext()
-        return progress_bar(errors, watch) if errors.is_terminal else progress_log(watch)
-
-    for number in (signal.SIGINT, signal.SIGTERM):  # Ctrl-C, and how a scheduler says it
-        signal.signal(number, _interrupt)
-    try:
-        config = to_config(arguments, beam_options)
-        report = ingest(config, watching=watching)
-    except UsageError as error:
-        errors.print(f"newsbeam: {error}", markup=False)
-        return BAD_USAGE
-    except (RunFailedError, DatasetError, PublishError) as error:
-        errors.print(f"newsbeam: the run failed: {error}", markup=False)
-        return FAILED
-    except KeyboardInterrupt:
-        errors.print(
-            "newsbeam: interrupted; nothing was added to the dataset, or, if it was publishing, "
-            "the next run finishes it",
-            markup=False,
-        )
-        return INTERRUPTED
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal may know no UTF-8
-    if arguments.json:
-        sys.stdout.write(json.dumps(report.summary(), ensure_ascii=False, indent=2) + "\n")
-    elif not arguments.quiet:
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        self.json: bool = arguments.json
+        self.quiet: bool = arguments.quiet or arguments.json
+        self.errors = Console(stderr=True, soft_wrap=True, highlight=False)
         terminal = sys.stdout.isatty()
-        show_report(Console(highlight=False, width=None if terminal else LOG_WIDTH), report)
+        self.output = Console(highlight=False, width=None if terminal else LOG_WIDTH)
+
+    def note(self, sentence: str) -> None:
+        if not self.quiet:
+            self.errors.print(f"newsbeam: {sentence}", markup=False)
+
+    def error(self, sentence: str) -> None:
+        self.errors.print(f"newsbeam: {sentence}", markup=False)
+
+    def watching(self, watch: Watch) -> AbstractContextManager[None]:
+        if self.quiet:
+            return nullcontext()
+        return progress_bar(self.errors, watch) if self.errors.is_terminal else progress_log(watch)
+
+    def result(self, summary: dict[str, Any], show: Callable[[Console], None]) -> None:
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="backslashreplace")  # a terminal may know no UTF-8
+        if self.json:
+            sys.stdout.write(json.dumps(summary, ensure_ascii=False, indent=2) + "\n")
+        elif not self.quiet:
+            show(self.output)
+
+
+def _ingest(arguments: argparse.Namespace, beam_options: Sequence[str], say: _Speaker) -> int:
+    config = to_config(arguments, beam_options)
+    report = ingest(config, watching=say.watching, notify=say.note)
+    say.result(report.summary(), lambda console: show_report(console, report))
     if report.balance.fault_count:
-        errors.print(
-            "newsbeam: the account does not balance; nothing was added to the dataset. "
-            "This is a bug: please report it with the faults listed.",
-            markup=False,
+        say.error(
+            "the account does not balance; nothing was added to the dataset. "
+            "This is a bug: please report it with the faults listed."
         )
         return FAILED
     if arguments.strict and report.count("failed"):
-        errors.print(
-            f"newsbeam: inputs that failed: {report.count('failed')} (--strict)", markup=False
-        )
+        say.error(f"inputs that failed: {report.count('failed')} (--strict)")
         return FAILED
     return DONE
+
+
+def _compact(arguments: argparse.Namespace, _: Sequence[str], say: _Speaker) -> int:
+    dataset = Dataset(_store(arguments.dataset))
+    target_bytes = parse_size_bytes(arguments.target_size)
+    if arguments.min_files < MIN_FILES:
+        raise UsageError(f"--min-files {arguments.min_files} is less than {MIN_FILES}")
+    require_dataset(dataset)
+    waiting = {"wait_seconds": _wait_seconds(arguments), "notify": say.note}
+    with dataset.writing("newsbeam compact", **waiting):
+        report = compact(dataset, target_bytes=target_bytes, min_files=arguments.min_files)
+    say.result(report.summary(), lambda console: show_compaction(console, report))
+    return DONE
+
+
+def _replay(arguments: argparse.Namespace, _: Sequence[str], say: _Speaker) -> int:
+    dataset = Dataset(_store(arguments.dataset))
+    require_dataset(dataset)
+    selection = Selection(
+        stages=tuple(arguments.stage or ()),
+        kinds=tuple(arguments.kind or ()),
+        reasons=tuple(arguments.reason or ()),
+        since=_day("--since", arguments.since),
+        until=_day("--until", arguments.until),
+    )
+    config = IngestConfig(
+        sources=(arguments.dataset,),
+        output=arguments.dataset,
+        dedup_threshold=arguments.dedup_threshold,
+        dedup_horizon_seconds=parse_duration_seconds(arguments.dedup_horizon),
+        max_input_bytes=parse_size_bytes(arguments.max_input_bytes),
+        workers=1,
+    )
+    waiting = {"wait_seconds": _wait_seconds(arguments), "notify": say.note}
+    with dataset.writing("newsbeam replay", **waiting):
+        report = replay(dataset, selection, config)
+    say.result(report.summary(), lambda console: show_replay(console, report))
+    return FAILED if report.run.balance.fault_count else DONE
+
+
+def _day(option: str, text: str | None) -> datetime.date | None:
+    if text is None:
+        return None
+    try:
+        return datetime.date.fromisoformat(text)
+    except ValueError as error:
+        raise UsageError(f"{option} {text!r} is no day; write it as 2026-11-20") from error
+
+
+def _verify(arguments: argparse.Namespace, _: Sequence[str], say: _Speaker) -> int:
+    report = verify(Dataset(_store(arguments.dataset)))
+    say.result(report.summary(), lambda console: show_verify(console, report))
+    return DONE if report.clean else FAILED
+
+
+_COMMANDS = {"ingest": _ingest, "compact": _compact, "replay": _replay, "verify": _verify}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; gives the exit code."""
+    parser = make_parser()
+    arguments, beam_options = parser.parse_known_args(argv)
+    if beam_options and arguments.command != "ingest":
+        parser.error(f"unrecognized arguments: {' '.join(beam_options)}")
+    say = _Speaker(arguments)
+    _set_up_logging(quiet=say.quiet)
+    for number in (signal.SIGINT, signal.SIGTERM):  # Ctrl-C, and how a scheduler says it
+        signal.signal(number, _interrupt)
+    try:
+        return _COMMANDS[arguments.command](arguments, beam_options, say)
+    except UsageError as error:
+        say.error(str(error))
+        return BAD_USAGE
+    except (RunFailedError, DatasetError, PublishError, DamagedFileError, StoreError) as error:
+        say.error(f"{arguments.command} failed: {_sentence(error)}")
+        return FAILED
+    except KeyboardInterrupt:
+        say.error(
+            "interrupted; nothing was added to the dataset, or, if it was publishing, the next run "
+            "finishes it; the same command goes on from here"
+        )
+        return INTERRUPTED
+
+
+def _sentence(error: Exception) -> str:
+    return str((error.strerror if isinstance(error, StoreError) else None) or error)

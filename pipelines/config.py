@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
+from pipelines.slices import DEFAULT_SLICE_BYTES, DEFAULT_SLICE_FILES
 from transforms.deduplication import DEFAULT_HORIZON_SECONDS, DEFAULT_THRESHOLD
 
 BYTES_PER_WORKER = 2 << 20
@@ -61,10 +61,20 @@ class IngestConfig:
     """
 
     sources: tuple[str, ...]
-    output: Path
+    output: str
+    """A local folder, or the URL of one in an object store."""
     dedup_threshold: float = DEFAULT_THRESHOLD
     dedup_horizon_seconds: int = DEFAULT_HORIZON_SECONDS
     max_input_bytes: int = DEFAULT_MAX_INPUT_BYTES
+    slice_bytes: int = DEFAULT_SLICE_BYTES
+    """About how much input, decompressed, is worked through before it is made durable."""
+    slice_files: int = DEFAULT_SLICE_FILES
+    publish_every_bytes: int | None = None
+    """Size of input, decompressed, beyond which a run is published in parts; None for never."""
+    compact_after: int | None = None
+    """Files of a partition from which it is compacted when the run is published; None for never."""
+    wait_seconds: int = 0
+    """How long to wait for another run on the same dataset to end."""
     workers: int | None = None
     """Local processes; None for all cores, as far as the input feeds them."""
     beam_options: tuple[str, ...] = ()
@@ -81,6 +91,12 @@ class IngestConfig:
             raise UsageError(f"--dedup-horizon {self.dedup_horizon_seconds} s is not positive")
         if self.max_input_bytes < 1:
             raise UsageError(f"--max-input-bytes {self.max_input_bytes} is not positive")
+        for name in ("slice_bytes", "slice_files", "publish_every_bytes"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise UsageError(f"--{name.replace('_', '-')} {value} is not positive")
+        if self.compact_after is not None and self.compact_after < 2:
+            raise UsageError(f"--compact-after {self.compact_after} is less than 2")
         if self.workers is not None and self.workers < 1:
             raise UsageError(f"--workers {self.workers} is less than 1")
         if self.workers is not None and not self.is_local:
@@ -95,7 +111,14 @@ class IngestConfig:
 
     def summary(self) -> dict[str, Any]:
         """The options as plain values, for the run's manifest."""
-        return {**asdict(self), "output": str(self.output)}
+        return asdict(self)
+
+    def staging_options(self) -> dict[str, Any]:
+        """The options that decide what a run stages: with others it cannot go on from it."""
+        return {
+            name: getattr(self, name)
+            for name in ("dedup_threshold", "dedup_horizon_seconds", "max_input_bytes")
+        }
 
     @property
     def is_local(self) -> bool:

@@ -1,199 +1,522 @@
-"""The dataset's folder: what is in it, and how a run's files become part of it.
+"""The dataset: what is in it, and how a run's files become part of it.
 
 Layout::
 
     OUTPUT/articles/date=…/topic=…/*.parquet   OUTPUT/duplicates/date=…/*.parquet
-    OUTPUT/failures/date=…/*.parquet           OUTPUT/_newsbeam/{runs,staging}/
+    OUTPUT/failures/date=…/*.parquet
+    OUTPUT/_newsbeam/commits/00000012.json     one manifest for each commit
+                     pending/00000013.json     a commit that is decided, but not yet carried out
+                     staging/RUN/              what a run has made, not yet part of the dataset
+                     lock/                     who may write (``pipelines.lock``)
 
-A run writes all its files under ``_newsbeam/staging/RUN``. Publishing writes the run's manifest as
-*pending*, renames each file into its partition, and renames the manifest to say that it is done.
-A run that was killed in between is finished by the next one, from the pending manifest; a run that
-failed before it leaves nothing that a reader sees.
+The commits are a log. What the dataset holds is what its commits add, less what they remove. A
+commit takes these steps, and after a kill between any two of them the next writer goes on:
+
+1. All files stand complete in ``staging``.
+2. The manifest is created as ``pending/N``, N being the number after the last commit, and only if
+   there is none. **This decides.** Of two writers, however it came that there are two, one fails
+   here; a writer whose lease was taken over fails here, for whoever takes a lease over puts a
+   commit (``seal``) at N before it clears the staging.
+3. The files are brought to their places: each by a rename (an object store: a copy). A partition
+   whose files are replaced, as compaction does, is swapped for its new folder in one step where
+   the disk can do that; else its new files are added before the old ones are removed.
+4. The manifest is put as ``commits/N``, and the staging and ``pending/N`` are removed. A
+   ``pending/N`` beside a ``commits/N`` means nothing.
 """
 
 from __future__ import annotations
 
-import fcntl
-import itertools
+import datetime
+import errno
 import json
-import os
-import shutil
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipelines.config import UsageError
+from pipelines.lock import DatasetError, hold_lease
 from schemas.arrow import SCHEMA_VERSION, TABLES
-from schemas.records import WrittenFile
+from transforms.storage import LocalStore, Store
+
+__all__ = ["Commit", "DataFile", "Dataset", "DatasetError", "PublishError", "Snapshot"]
 
 MEMORY = "_newsbeam"
 """Folder of what is not for readers: they skip names that begin with ``_``."""
-_PENDING = ".pending.json"
+COMMITS = f"{MEMORY}/commits"
+PENDING = f"{MEMORY}/pending"
+STAGING = f"{MEMORY}/staging"
+_OLD_RUNS = f"{MEMORY}/runs"
+"""Where schema version 1 kept its manifests, one a run, without numbers or sizes."""
+_OLD_PENDING = ".pending.json"
 
 
 class PublishError(OSError):
-    """The filesystem refused to publish; the message says what and why."""
+    """The store refused to publish; the message says what and why."""
 
 
-class DatasetError(RuntimeError):
-    """The dataset is damaged, or another run writes to it; the message says which and where."""
+class Conflict(DatasetError):  # noqa: N818 - two writers conflict
+    """Another writer has committed since this one looked."""
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """A Parquet file of the dataset."""
+
+    path: str
+    rows: int = -1
+    """-1 where an old manifest does not say."""
+    size_bytes: int = -1
+    sha256: str = ""
+
+    @classmethod
+    def decode(cls, plain: dict[str, Any]) -> DataFile:
+        """A file as a manifest lists it; what is missing or of another kind raises."""
+        return cls(
+            path=str(plain["path"]),
+            rows=int(plain["rows"]),
+            size_bytes=int(plain["size_bytes"]),
+            sha256=str(plain["sha256"]),
+        )
+
+    @property
+    def table(self) -> str:
+        """``articles``, ``duplicates`` or ``failures``."""
+        return self.path.partition("/")[0]
+
+    @property
+    def partition(self) -> str:
+        """The folder it lies in, relative to the dataset."""
+        return self.path.rpartition("/")[0]
+
+
+@dataclass(frozen=True)
+class Commit:
+    """What one commit changed."""
+
+    number: int
+    kind: str
+    """``ingest``, ``replay``, ``compact``, or ``seal``, which changes nothing."""
+    run_id: str
+    staging: str = ""
+    """Folder of the staged files, relative to the dataset; they lie in it as they will in it."""
+    files: tuple[DataFile, ...] = ()
+    removed: tuple[str, ...] = ()
+    replaces: tuple[str, ...] = ()
+    """Partitions of which all files are staged, also those that stay: folders to be swapped.
+
+    What is new in them has names that were not there before, so that it can be told whether a
+    folder was swapped already.
+    """
+    schema_version: int = SCHEMA_VERSION
+    details: dict[str, Any] = field(default_factory=dict)
+    """The run's account and options, for people and for ``verify``."""
+
+    @property
+    def name(self) -> str:
+        """The manifest's name."""
+        return f"{self.number:08d}.json"
+
+    def encode(self) -> bytes:
+        """The manifest."""
+        plain = asdict(self)
+        details = plain.pop("details")
+        # Twice: first for the order, and again so that no detail stands in the place of a field.
+        return json.dumps({**plain, **details, **plain}, ensure_ascii=False, indent=1).encode()
+
+    @classmethod
+    def decode(cls, content: bytes, where: str) -> Commit:
+        """The commit of a manifest.
+
+        Raises:
+            DatasetError: if it is damaged, or made by a newer newsbeam.
+        """
+        try:
+            plain = json.loads(content)
+            version = int(plain["schema_version"])
+            if version > SCHEMA_VERSION:
+                raise DatasetError(
+                    f"{where} is of schema version {version}, newer than {SCHEMA_VERSION}, which "
+                    "is the newest that this newsbeam knows; use a newer one"
+                )
+            return cls(
+                number=int(plain.pop("number")),
+                kind=str(plain.pop("kind")),
+                run_id=str(plain.pop("run_id")),
+                staging=str(plain.pop("staging")),
+                files=tuple(map(DataFile.decode, plain.pop("files"))),
+                removed=tuple(map(str, plain.pop("removed"))),
+                replaces=tuple(map(str, plain.pop("replaces"))),
+                schema_version=int(plain.pop("schema_version")),
+                details=plain,
+            )
+        except (ValueError, KeyError, TypeError, OverflowError) as error:
+            raise DatasetError(
+                f"the manifest {where} is damaged ({type(error).__name__}: {error}); "
+                "put it back from a copy of the dataset"
+            ) from error
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What the dataset holds after a number of commits."""
+
+    head: int
+    """The number of the last commit; 0 for none."""
+    files: dict[str, DataFile]
+    """By path, of all tables."""
+
+    def table(self, name: str) -> list[DataFile]:
+        """The files of one table, sorted by path."""
+        return sorted(
+            (file for file in self.files.values() if file.table == name),
+            key=lambda file: file.path,
+        )
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A dataset on a local filesystem."""
+    """A dataset in a store."""
 
-    root: Path
+    store: Store
 
-    @property
-    def runs(self) -> Path:
-        """Folder of the run manifests."""
-        return self.root / MEMORY / "runs"
+    # ── what is in it ───────────────────────────────────────────────────────────────────────────
 
-    def staging(self, run_id: str) -> Path:
-        """Folder where a run writes its files before they are published."""
-        return self.root / MEMORY / "staging" / run_id
-
-    def prepare(self, run_id: str) -> Path:
-        """Make the folders for a run, finishing first what a killed one had begun to publish.
-
-        What other killed runs have staged is removed: the caller holds the lock, so that no run
-        is alive that it could belong to.
+    def commits(self) -> Iterator[Commit]:
+        """Every commit that was carried out, in order; old manifests come first, as number 0.
 
         Raises:
-            UsageError: if the output cannot be a dataset.
-            DatasetError: if a publication that was cut short cannot be finished.
+            DatasetError: if a manifest is damaged, or is missing between others.
         """
-        staging = self.staging(run_id)
-        try:
-            self.runs.mkdir(parents=True, exist_ok=True)
-            for pending in sorted(self.runs.glob(f"*{_PENDING}")):
-                self._finish(pending)
-            for leftover in staging.parent.glob("*"):
-                shutil.rmtree(leftover)
-            staging.mkdir(parents=True)
-        except OSError as error:
-            raise UsageError(
-                f"cannot write to the output {self.root}: {error.strerror or error}"
-            ) from error
-        return staging
+        for found in self.examine():
+            if isinstance(found, DatasetError):
+                raise found
+            yield found
 
-    @contextmanager
-    def staged(self, run_id: str) -> Iterator[Path]:
-        """``prepare`` for a run; what it staged is removed unless its publication goes on."""
-        staging = self.prepare(run_id)
-        try:
-            yield staging
-        finally:
-            if not (self.runs / f"{run_id}{_PENDING}").exists():
-                self.discard(run_id)
+    def examine(self) -> Iterator[Commit | DatasetError]:
+        """What ``commits`` gives, going on past what is wrong: the error stands in its place."""
+        for name in self.store.names(_OLD_RUNS):
+            if name.endswith(".json") and not name.endswith(_OLD_PENDING):
+                yield _or_error(self._old_commit, name)
+        expected = 1
+        for number in self._numbers(COMMITS):
+            if number != expected:
+                first, last = (
+                    self.store.locate(f"{COMMITS}/{missing:08d}.json")
+                    for missing in (expected, number - 1)
+                )
+                which = first if first == last else f"{first} and those up to {last}"
+                yield DatasetError(
+                    f"the manifest {which} is missing; put it back from a copy of the dataset"
+                )
+            expected = number + 1
+            yield _or_error(self._commit, COMMITS, number)
 
-    @contextmanager
-    def lock(self) -> Iterator[None]:
-        """Keep other runs on this machine out while the block runs.
+    def pending(self) -> Iterator[Commit | DatasetError]:
+        """Every commit that is decided and not yet carried out, in order, or why it is unreadable.
+
+        Those of schema version 1 come first, as number 0.
+        """
+        for name in self.store.names(_OLD_RUNS):
+            if name.endswith(_OLD_PENDING):
+                yield _or_error(self._old_commit, name)
+        done = set(self._numbers(COMMITS))
+        for number in self._numbers(PENDING):
+            if number not in done:
+                yield _or_error(self._commit, PENDING, number)
+
+    def snapshot(self) -> Snapshot:
+        """What the commits add up to.
 
         Raises:
-            UsageError: if the output cannot be a dataset.
-            DatasetError: if another run holds the lock.
+            DatasetError: if a manifest is damaged or missing.
         """
-        try:
-            if self.root.exists() and not self.root.is_dir():
-                raise UsageError(f"the output {self.root} is a file, not a folder")
-            self.runs.mkdir(parents=True, exist_ok=True)
-            file = (self.root / MEMORY / "lock").open("a+", encoding="utf-8")
-        except OSError as error:
-            raise UsageError(
-                f"cannot write to the output {self.root}: {error.strerror or error}"
-            ) from error
-        with file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                file.seek(0)
-                holder = file.read().strip() or "another process"
-                raise DatasetError(f"{holder} is writing to {self.root}; try again later") from None
-            file.truncate(0)
-            file.write(f"process {os.getpid()}")
-            file.flush()
-            yield  # closing the file gives the lock back, whatever happens
+        files: dict[str, DataFile] = {}
+        head = 0
+        for commit in self.commits():
+            for path in commit.removed:
+                files.pop(path, None)
+            files |= {file.path: file for file in commit.files}
+            head = max(head, commit.number)
+        return Snapshot(head, files)
 
-    def files(self, table: str) -> list[Path]:
-        """The published Parquet files of a table, sorted."""
-        return sorted((self.root / table).glob("**/*.parquet"))
+    def checked_snapshot(self) -> Snapshot:
+        """The snapshot, held against the files that are there.
 
-    def publish(self, run_id: str, files: Iterable[WrittenFile], manifest: dict[str, Any]) -> Path:
-        """Make a run's staged files part of the dataset; gives the manifest's path.
+        A file that no commit lists is taken in: whoever reads the folder sees it, too.
 
         Raises:
-            PublishError: if the filesystem refuses; the next run tries again.
+            DatasetError: if a listed file is missing or of another size, or if a file is no
+                Parquet file or of a newer schema than this program knows.
         """
-        names = sorted(file.path for file in files)
-        pending = self.runs / f"{run_id}{_PENDING}"
+        snapshot = self.snapshot()
+        there = {
+            file.path: file.size_bytes
+            for table in TABLES
+            for file in self.store.list_files(table)
+            if file.path.endswith(".parquet")
+        }
+        for path, listed in snapshot.files.items():
+            if path not in there:
+                raise DatasetError(
+                    f"{self.store.locate(path)} is missing, which a manifest lists; put it back, "
+                    "or see what is wrong with `newsbeam verify`"
+                )
+            if listed.size_bytes not in (-1, there[path]):
+                raise DatasetError(
+                    f"{self.store.locate(path)} is damaged: it has {there[path]:,} bytes, and its "
+                    f"manifest says {listed.size_bytes:,}"
+                )
+        files = {path: DataFile(path) for path in there} | snapshot.files
+        for path in sorted(path for path, file in files.items() if file.rows < 0):
+            self._check_version(path)
+        return Snapshot(snapshot.head, files)
+
+    def _check_version(self, path: str) -> None:
+        where = self.store.locate(path)
         try:
-            partial = pending.with_suffix(".partial")
-            with partial.open("w", encoding="utf-8") as out:
-                json.dump({**manifest, "files": names}, out, indent=1)
-                out.flush()
-                os.fsync(out.fileno())
-            partial.replace(pending)
-            return self._finish(pending)
-        except OSError as error:
-            outlook = (
-                "; what is published so far stays, and the next run finishes it"
-                if pending.exists()
-                else "; nothing was added"
-            )
-            raise PublishError(
-                f"cannot publish to {self.root}: {error.strerror or error}{outlook}"
-            ) from error
-
-    def discard(self, run_id: str) -> None:
-        """Remove what a run staged."""
-        shutil.rmtree(self.staging(run_id), ignore_errors=True)
-
-    def _finish(self, pending: Path) -> Path:
-        run_id = pending.name.removesuffix(_PENDING)
-        staging = self.staging(run_id)
-        try:
-            names = json.loads(pending.read_text(encoding="utf-8"))["files"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise DatasetError(f"the manifest {pending} is damaged: {error}") from error
-        for name in names:
-            target = self.root / name
-            if not (staging / name).exists():
-                if target.exists():
-                    continue  # published before the run was killed
-                raise DatasetError(f"{pending} names {name}, which is neither staged nor published")
-            target.parent.mkdir(parents=True, exist_ok=True)
-            (staging / name).replace(target)
-        done = self.runs / f"{run_id}.json"
-        pending.replace(done)
-        self.discard(run_id)
-        return done
-
-
-def known_files(dataset: Dataset) -> dict[str, list[str]]:
-    """Paths of the published files, by table.
-
-    Raises:
-        DatasetError: if a file is no Parquet file, or of a newer schema than this program knows.
-    """
-    known = {table: [str(path) for path in dataset.files(table)] for table in TABLES}
-    for path in itertools.chain.from_iterable(known.values()):
-        try:
-            metadata = pq.read_schema(path).metadata or {}
-        except (OSError, pa.ArrowInvalid) as error:
+            with self.store.open(path) as file, pq.ParquetFile(file) as parquet:
+                metadata = parquet.schema_arrow.metadata or {}
+            version = int(metadata.get(b"newsbeam.schema_version", b"0"))
+        except (OSError, ValueError, pa.ArrowException) as error:
             reason = str(error).splitlines()[0]
-            raise DatasetError(f"{path} is damaged or unreadable: {reason}") from error
-        version = int(metadata.get(b"newsbeam.schema_version", b"0"))
+            raise DatasetError(f"{where} is damaged or unreadable: {reason}") from error
         if version > SCHEMA_VERSION:
             raise DatasetError(
-                f"{path} has schema version {version}, newer than {SCHEMA_VERSION}, which is the "
+                f"{where} has schema version {version}, newer than {SCHEMA_VERSION}, which is the "
                 "newest that this newsbeam knows; use a newer one"
             )
-    return known
+
+    def _numbers(self, folder: str) -> list[int]:
+        names = (name.removesuffix(".json") for name in self.store.names(folder))
+        return sorted(int(name) for name in names if name.isdigit())
+
+    def _commit(self, folder: str, number: int) -> Commit:
+        path = f"{folder}/{number:08d}.json"
+        commit = Commit.decode(self.store.read(path), self.store.locate(path))
+        if commit.number != number:
+            raise DatasetError(
+                f"the manifest {self.store.locate(path)} is damaged (it is that of commit "
+                f"{commit.number}); put it back from a copy of the dataset"
+            )
+        return commit
+
+    def _old_commit(self, name: str) -> Commit:
+        path = f"{_OLD_RUNS}/{name}"
+        run_id = name.removesuffix(_OLD_PENDING).removesuffix(".json")
+        try:
+            plain = json.loads(self.store.read(path))
+            files = tuple(DataFile(str(file)) for file in plain["files"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise DatasetError(
+                f"the manifest {self.store.locate(path)} is damaged: {error}; put it back from a "
+                "copy of the dataset"
+            ) from error
+        staging = f"{STAGING}/{run_id}"
+        details = {key: value for key, value in plain.items() if key != "files"}
+        return Commit(0, "ingest", run_id, staging, files, schema_version=1, details=details)
+
+    # ── writing to it ───────────────────────────────────────────────────────────────────────────
+
+    @contextmanager
+    def writing(self, command: str, **waiting: Any) -> Iterator[None]:
+        """Keep other writers out while the block runs, and finish first what a dead one had begun.
+
+        ``waiting`` is passed on to ``hold_lease``.
+
+        Raises:
+            UsageError: if the output cannot be a dataset.
+            DatasetError: if another writer is at work, or the dataset is damaged.
+            PublishError: if the disk is full.
+        """
+        root = self.store.local_root
+        lease = hold_lease(self.store, command, **waiting)
+        try:
+            if root is not None and root.exists() and not root.is_dir():
+                raise UsageError(f"the output {root} is a file, not a folder")
+            if root is not None and (root / MEMORY).is_file():
+                raise UsageError(f"{root / MEMORY} is a file, where a dataset has a folder")
+            seized = lease.__enter__()
+        except OSError as error:
+            refused = f"cannot write to the output {self.store.url}: {error.strerror or error}"
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise PublishError(f"{refused}; nothing was added") from error
+            raise UsageError(refused) from error
+        try:
+            self._recover(seized=seized)
+            yield
+        finally:
+            lease.__exit__(None, None, None)
+
+    def _recover(self, *, seized: bool) -> None:
+        """Finish what is decided; if the last owner may yet wake, see that it cannot decide."""
+        try:
+            if seized:  # first: should the rest fail, the next writer will not have seized
+                self._seal()
+            for name in self.store.names(_OLD_RUNS):
+                if name.endswith(_OLD_PENDING):
+                    self._finish_old(name)
+            for number in self._numbers(PENDING):
+                self._finish(number)
+        except OSError as error:
+            raise PublishError(
+                f"cannot go on with what an earlier run began in {self.store.url}: "
+                f"{error.strerror or error}"
+            ) from error
+
+    def _seal(self) -> None:
+        number = max(self._numbers(COMMITS), default=0) + 1
+        with suppress(Conflict):  # it is decided already, it may be by that very owner
+            self._decide(Commit(number, "seal", ""))
+
+    def publish(
+        self,
+        kind: str,
+        run_id: str,
+        base: int,
+        staging: str,
+        files: Sequence[DataFile],
+        *,
+        removed: Iterable[str] = (),
+        replaces: Iterable[str] = (),
+        details: dict[str, Any] | None = None,
+    ) -> Commit:
+        """Make staged files part of the dataset, and take others out of it.
+
+        ``base`` is the head that the run was made on.
+
+        Raises:
+            Conflict: if another writer has committed since.
+            PublishError: if the store refuses, or has lost what was staged; what is decided the
+                next writer finishes.
+        """
+        commit = Commit(
+            number=base + 1,
+            kind=kind,
+            run_id=run_id,
+            staging=staging,
+            files=tuple(sorted(files, key=lambda file: file.path)),
+            removed=tuple(sorted(removed)),
+            replaces=tuple(sorted(replaces)),
+            details={
+                "committed_at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+                **(details or {}),
+            },
+        )
+        try:
+            self._check_staged(commit)
+            self.store.sync_folders(f"{staging}/{file.path}" for file in commit.files)
+            self._decide(commit)
+            self._finish(commit.number)
+        except OSError as error:
+            raise PublishError(
+                f"cannot publish to {self.store.url}: {error.strerror or error}; "
+                f"{self._outlook(commit)}"
+            ) from error
+        return commit
+
+    def _check_staged(self, commit: Commit) -> None:
+        """Raise ``OSError`` if a staged file is gone: once decided, the commit must be finished."""
+        there = self.store.list_files(commit.staging) if commit.files else []
+        size_bytes = {file.path: file.size_bytes for file in there}
+        for file in commit.files:
+            path = f"{commit.staging}/{file.path}"
+            if file.size_bytes not in (-1, size_bytes.get(path)) or path not in size_bytes:
+                raise OSError(
+                    errno.ENOENT, f"{self.store.locate(path)} is missing or not as it was written"
+                )
+
+    def _outlook(self, commit: Commit) -> str:
+        """What becomes of a commit that the store refused to bring to its end."""
+        try:
+            decided = any(self.store.exists(f"{it}/{commit.name}") for it in (PENDING, COMMITS))
+        except OSError:
+            return "the next run finds out whether the commit is decided, and if so finishes it"
+        return (
+            "the commit is decided, and the next run finishes it"
+            if decided
+            else ("nothing was added")
+        )
+
+    def _decide(self, commit: Commit) -> None:
+        pending, done = (f"{folder}/{commit.name}" for folder in (PENDING, COMMITS))
+        decided = self.store.create(pending, commit.encode())
+        # The other order would let a sleeper create it again after it was finished and removed.
+        if self.store.exists(done):
+            if self.store.read(done) == commit.encode():
+                return  # whoever took this writer for dead has finished its commit
+            if decided:
+                self.store.delete([pending])
+            decided = False
+        if not decided:
+            raise Conflict(
+                f"another run has written to {self.store.url} since this one began; nothing was "
+                "added, run it again"
+            )
+
+    def _finish(self, number: int) -> None:
+        name = f"{number:08d}.json"
+        pending = f"{PENDING}/{name}"
+        if self.store.exists(f"{COMMITS}/{name}"):
+            commit = self._commit(COMMITS, number)  # the pending one may be a latecomer's
+        else:
+            commit = self._commit(PENDING, number)
+            self._carry_out(commit)
+            self.store.write(f"{COMMITS}/{name}", commit.encode())
+        if commit.staging:
+            # With all else that the run had staged.
+            self.store.delete_folder("/".join(commit.staging.split("/")[:3]))
+        self.store.delete([pending])  # last, so that the next writer comes by here after a kill
+
+    def _carry_out(self, commit: Commit) -> None:
+        listed = self.store.list_files(commit.staging) if commit.files else []
+        there = {file.path for file in listed}
+        swapped = {it for it in commit.replaces if self._swap(commit, it, there)}
+        moves = [
+            (f"{commit.staging}/{file.path}", file.path)
+            for file in commit.files
+            if file.partition not in swapped
+        ]
+        for source, target in moves:
+            if source not in there and not self.store.exists(target):
+                raise DatasetError(
+                    f"commit {commit.number} of {self.store.url} names {target}, which is neither "
+                    "staged nor published; put the staging back from a copy"
+                )
+        self.store.move(move for move in moves if move[0] in there)
+        # Also where folders were swapped: it may have been done by moving, before a kill.
+        kept = {file.path for file in commit.files}
+        self.store.delete(path for path in commit.removed if path not in kept)
+
+    def _swap(self, commit: Commit, partition: str, there: set[str]) -> bool:
+        """Swap a partition's folder for the staged one; whether it is swapped, now or before."""
+        files = [file.path for file in commit.files if file.partition == partition]
+        if all(map(self.store.exists, files)):
+            return True
+        if any(f"{commit.staging}/{path}" not in there for path in files):
+            return False  # some were moved, on a machine that cannot swap: they must not go back
+        return self.store.exchange(f"{commit.staging}/{partition}", partition)
+
+    def _finish_old(self, name: str) -> None:
+        """Carry out what a run of schema version 1 had begun to publish."""
+        commit = self._old_commit(name)
+        self._carry_out(commit)
+        self.store.delete_folder(commit.staging)
+        self.store.move([(f"{_OLD_RUNS}/{name}", f"{_OLD_RUNS}/{commit.run_id}.json")])
+
+
+def _or_error(read: Callable[..., Commit], *where: object) -> Commit | DatasetError:
+    try:
+        return read(*where)
+    except OSError as error:
+        return DatasetError(f"cannot read a manifest: {error}")
+    except DatasetError as error:
+        return error
+
+
+def local_dataset(path: str) -> Dataset:
+    """The dataset in a local folder."""
+    return Dataset(LocalStore(path))

@@ -1,44 +1,57 @@
-"""The whole graph on one screen.
+"""The whole graph on one screen: four steps, each durable before the next begins.
 
 ::
 
-    sources ─► pages ─► articles ─► fingerprints ─► copies ─► unique ─► enriched ─► articles/
-                 │          │            │                      └────────────────► duplicates/
-                 └──────────┴────────────┼───────────────────────────────────────► failures/
-                 (all of them) ──────────┴───────► ledger ─► balance
+    extract   sources ─► pages ─► articles ─► fingerprints ─► blocks          (slice by slice)
+    decide    blocks ─┬─► unchanged ─────────────────────┐
+              dataset ┴─► candidates ─► copies ─► works ─┴─► verdicts         (over all blocks)
+    enrich    blocks ─┬─► merged ─► unique ─► enriched ─┬─► runs of rows      (slice by slice)
+              verdicts┘         └─► duplicates, failures┘
+    assemble  runs ─► articles/  duplicates/  failures/                       (over all runs)
+
+In ``extract`` and ``enrich`` every unit is opened and closed in a ledger, and each ledger balances.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import apache_beam as beam
 from apache_beam.pvalue import PCollection
 from apache_beam.utils.timestamp import Timestamp
 
-from schemas.records import LedgerEntry, Source
+from schemas.records import Balance, LedgerEntry, Retry, Source, StagedBlock, StagedRun
 from transforms import accounts
 from transforms.deduplication import AssignCopies
 from transforms.enrichment import EnrichArticles
 from transforms.extraction import ExtractArticles
 from transforms.fingerprints import FingerprintArticles
 from transforms.known import (
+    FindRecorded,
+    KeysOfRun,
     ReadKnown,
     SetAsideRecorded,
     SetAsideUnchanged,
 )
 from transforms.ledger import BalanceLedger
-from transforms.merging import MergeCopies
+from transforms.merging import (
+    MergeCopies,
+    NumberBlocks,
+    NumberRevisions,
+    TallyUnique,
+    WriteVerdicts,
+)
 from transforms.progress import TallyProgress
-from transforms.reading import ReadLimits, ReadPages
+from transforms.reading import ReadLimits, ReadPages, ReadSources, read_content, read_source
+from transforms.replaying import RetryFailures
+from transforms.slicing import StageArticles, StageFailures
+from transforms.storage import Store
 from transforms.writing import (
+    AssembleTables,
+    PartitionRange,
     WriteReport,
-    WriteTable,
-    article_partition,
-    duplicate_partition,
-    failure_partition,
+    WriteRuns,
     stage_article,
     stage_duplicate,
     stage_failure,
@@ -47,89 +60,194 @@ from transforms.writing import (
 
 @dataclass(frozen=True)
 class RunPlan:
-    """What the graph of one run is built from."""
+    """What the graphs of one run are built from."""
 
     run_id: str
-    observed_at: Timestamp
-    """The start of the run: when its files were seen."""
-    sources: Sequence[Source]
-    known_articles: Sequence[str]
-    """Published Parquet files, by table."""
-    known_duplicates: Sequence[str]
-    known_failures: Sequence[str]
-    staging: str
-    report_path: str
+    store: Store
+    folder: str
+    """The run's staging folder, relative to the store."""
     limits: ReadLimits
     dedup_threshold: float
     dedup_horizon_seconds: int
     progress_folder: str | None = None
 
 
+@dataclass(frozen=True)
+class KnownFiles:
+    """The dataset's Parquet files, by table."""
+
+    articles: Sequence[str] = ()
+    duplicates: Sequence[str] = ()
+    failures: Sequence[str] = ()
+
+
 def _entries(name: str, elements: PCollection, make: object) -> PCollection[LedgerEntry]:
     return elements | name >> beam.Map(make).with_output_types(LedgerEntry)
 
 
-def build_graph(pipeline: beam.Pipeline, plan: RunPlan) -> None:
-    """Add the graph of a run to a pipeline."""
-    sources = pipeline | "Sources" >> beam.Create(plan.sources).with_output_types(Source)
-    read = sources | beam.Reshuffle() | ReadPages(plan.observed_at, plan.limits)
+def build_extraction(
+    pipeline: beam.Pipeline,
+    plan: RunPlan,
+    sources: Sequence[Source],
+    observed_at: Timestamp,
+    folder: str,
+) -> None:
+    """Read one slice's sources, and stage what is found in them."""
+    listed = pipeline | "Sources" >> beam.Create(sources).with_output_types(Source)
+    read = listed | beam.Reshuffle() | ReadPages(observed_at, plan.limits)
     _ = read.sources_read | "FilesRead" >> TallyProgress("files", plan.progress_folder)
+    opened = _entries("OpenSources", listed, accounts.open_source)
+    _extract_pages(plan, folder, opened, read)
 
+
+def build_replay(
+    pipeline: beam.Pipeline,
+    plan: RunPlan,
+    retries: Sequence[Retry],
+    observed_at: Timestamp,
+    folder: str,
+) -> None:
+    """Try some failures again, and stage what is found in them now."""
+    limits = plan.limits
+    listed = pipeline | "Retries" >> beam.Create(retries).with_output_types(Retry)
+    retried = listed | RetryFailures(
+        plan.store,
+        lambda source: read_source(source, observed_at, limits),
+        lambda content, uri, observed: read_content(content, uri, observed, limits),
+    )
+    ids = listed | "Ids" >> beam.FlatMap(lambda retry: retry.failure_ids).with_output_types(str)
+    opened = _entries("OpenRetries", ids, accounts.open_retry)
+    _extract_pages(plan, folder, opened, ReadSources(*retried))
+
+
+def _extract_pages(
+    plan: RunPlan, folder: str, opened: PCollection[LedgerEntry], read: ReadSources
+) -> None:
     pages = read.pages | "SpreadPages" >> beam.Reshuffle()
     extracted = pages | ExtractArticles()
     articles = extracted.articles | "Found" >> TallyProgress("articles", plan.progress_folder)
-
-    fingerprints = articles | FingerprintArticles()
-    times = fingerprints | "ObservedAt" >> beam.Map(
-        lambda fp: fp.observed_at.micros
-    ).with_output_types(int)
-    observed = [
-        times | "Earliest" >> beam.CombineGlobally(min).without_defaults(),
-        times | "Latest" >> beam.CombineGlobally(max).without_defaults(),
-    ] | "Observed" >> beam.Flatten()
-    known_tables = [("articles", path) for path in plan.known_articles]
-    known_tables += [("duplicates", path) for path in plan.known_duplicates]
-    known_files = pipeline | "KnownFiles" >> beam.Create(known_tables).with_output_types(
-        tuple[str, str]
-    )
-    known = known_files | ReadKnown(observed, plan.dedup_horizon_seconds)
-    seen = fingerprints | SetAsideUnchanged(known.rows)
-    assignments = (
-        (seen.new, known.fingerprints)
-        | beam.Flatten()
-        | AssignCopies(plan.dedup_threshold, plan.dedup_horizon_seconds)
-    )
-    merged = articles | MergeCopies(assignments, seen.new, known.rows)
-    enriched = merged.unique | EnrichArticles()
-    enriched = enriched | "Enriched" >> TallyProgress("enriched", plan.progress_folder)
-
+    staged = articles | FingerprintArticles() | StageArticles(plan.store, folder)
     failures = (read.failures, extracted.failures) | "Failures" >> beam.Flatten()
-    known_failures = pipeline | "KnownFailureFiles" >> beam.Create(
-        plan.known_failures
-    ).with_output_types(str)
-    failed = failures | SetAsideRecorded(known_failures)
-
-    write = partial(WriteTable, staging=plan.staging, run_id=plan.run_id)
-    written = [
-        enriched | "WriteArticles" >> write(article_partition, stage_article),
-        merged.duplicates | "WriteDuplicates" >> write(duplicate_partition, stage_duplicate),
-        failed.new | "WriteFailures" >> write(failure_partition, stage_failure),
-    ]
-    files = [table.files for table in written] | "Files" >> beam.Flatten()
+    staged_failures = failures | StageFailures(plan.store, folder)
 
     entries = [
-        _entries("OpenSources", sources, accounts.open_source),
+        opened,
         _entries(
             "CloseSources", read.sources_read, lambda read: accounts.close_source(read[1], read[2])
         ),
         _entries("OpenPages", read.pages, accounts.open_page),
         _entries("UnreadPages", read.failures, accounts.unread_page),
         extracted.ledger,
-        _entries("OpenArticles", articles, accounts.open_article),
-        _entries("OpenFailures", failures, accounts.open_failure),
-        _entries("CloseUnchanged", seen.unchanged, accounts.close_unchanged),
-        _entries("CloseRecorded", failed.recorded, accounts.close_recorded),
-        *(table.ledger for table in written),
+        _entries("OpenArticles", articles, lambda article: accounts.open_unit(article.origin)),
+        _entries("OpenFailures", failures, lambda failure: accounts.open_unit(failure.origin)),
+        staged.ledger,
+        staged_failures.ledger,
     ]
+    blocks = (staged.blocks, staged_failures.blocks) | "Blocks" >> beam.Flatten()
     balance = entries | "Ledger" >> beam.Flatten() | BalanceLedger()
-    _ = balance | WriteReport(files, plan.report_path)
+    _ = balance | WriteReport(blocks, plan.store, f"{folder}/report.json")
+
+
+def build_decision(
+    pipeline: beam.Pipeline,
+    plan: RunPlan,
+    blocks: Sequence[StagedBlock],
+    known_files: KnownFiles,
+    folder: str,
+) -> None:
+    """Compare the texts of all blocks with each other and with the dataset."""
+    store = plan.store
+    articles = [block for block in blocks if block.kind == "articles"]
+    texts = pipeline | "Articles" >> beam.Create(articles).with_output_types(StagedBlock)
+    keys = texts | KeysOfRun(store)
+    tables = [("articles", path) for path in known_files.articles]
+    tables += [("duplicates", path) for path in known_files.duplicates]
+    known = (
+        pipeline
+        | "Known" >> beam.Create(tables).with_output_types(tuple[str, str])
+        | ReadKnown(store, folder, keys, plan.dedup_horizon_seconds)
+    )
+    masked = texts | SetAsideUnchanged(store, known.matches)
+    near = known.blocks | NumberBlocks(first=len(blocks))
+    every_block = (texts, near) | "EveryBlock" >> beam.Flatten()
+    compared = (
+        masked,
+        near
+        | "Whole"
+        >> beam.Map(lambda block: (block, b"")).with_output_types(tuple[StagedBlock, bytes]),
+    ) | "Compared" >> beam.Flatten()
+    copies = compared | AssignCopies(
+        store, every_block, plan.dedup_threshold, plan.dedup_horizon_seconds
+    )
+    works = known.matches | "WorksOf" >> beam.Map(lambda match: match.works).with_output_types(
+        bytes
+    )
+    verdicts = copies | NumberRevisions(store, masked, works, every_block)
+
+    failed = pipeline | "Failures" >> beam.Create(
+        [block for block in blocks if block.kind == "failures"]
+    ).with_output_types(StagedBlock)
+    recorded = (
+        pipeline
+        | "KnownFailures" >> beam.Create(known_files.failures).with_output_types(str)
+        | FindRecorded(store, failed)
+    )
+    set_aside = (masked, failed | SetAsideRecorded(store, recorded)) | "SetAside" >> beam.Flatten()
+    _ = (
+        (texts, failed)
+        | "RunsBlocks" >> beam.Flatten()
+        | WriteVerdicts(store, folder, verdicts, set_aside)
+        | TallyUnique(store, f"{folder}/unique.json")
+    )
+
+
+def build_rows(
+    pipeline: beam.Pipeline,
+    plan: RunPlan,
+    blocks: Sequence[StagedBlock],
+    every_block: Sequence[StagedBlock],
+    *,
+    folder: str,
+    verdicts: str,
+) -> None:
+    """Carry out the verdicts on some blocks: merge, enrich, and write rows."""
+    staged = pipeline | "Blocks" >> beam.Create(blocks).with_output_types(StagedBlock)
+    merged = staged | beam.Reshuffle() | MergeCopies(plan.store, verdicts, every_block)
+    enriched = merged.unique | EnrichArticles()
+    enriched = enriched | "Enriched" >> TallyProgress("enriched", plan.progress_folder)
+
+    def write(table: str, stage: object) -> WriteRuns:
+        return WriteRuns(table, stage, plan.store, folder, plan.run_id)
+
+    written = [
+        enriched | "WriteArticles" >> write("articles", stage_article),
+        merged.duplicates | "WriteDuplicates" >> write("duplicates", stage_duplicate),
+        merged.failures | "WriteFailures" >> write("failures", stage_failure),
+    ]
+    runs = [table.runs for table in written] | "Runs" >> beam.Flatten()
+    entries = [merged.ledger, *(table.ledger for table in written)]
+    balance = entries | "Ledger" >> beam.Flatten() | BalanceLedger(("unit",))
+    _ = balance | WriteReport(runs, plan.store, f"{folder}/report.json")
+
+
+def build_assembly(
+    pipeline: beam.Pipeline,
+    plan: RunPlan,
+    runs: Sequence[StagedRun],
+    ranges: Sequence[PartitionRange],
+    *,
+    folder: str,
+    report: str,
+) -> None:
+    """Merge all rows of a run into the files of their partitions."""
+    files = (
+        pipeline
+        | "Ranges" >> beam.Create(list(map(tuple, ranges)))
+        | beam.Reshuffle()
+        | AssembleTables(plan.store, runs, folder, plan.run_id)
+    )
+    nothing = pipeline | "NoLedger" >> beam.Create([_NO_BALANCE]).with_output_types(Balance)
+    _ = nothing | WriteReport(files, plan.store, report)
+
+
+_NO_BALANCE = Balance(0, 0, 0, (), (), 0, (), 0)

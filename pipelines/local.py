@@ -7,6 +7,7 @@ engines on two machines. Any other runner is named on the command line with ``--
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 
@@ -18,5 +19,5 @@ def local_runner(workers: int) -> FnApiRunner:
     """The runner: one worker in this process, or several in processes of their own."""
     if workers == 1:
         return FnApiRunner()
-    command = f"exec {shlex.quote(sys.executable)} -m pipelines.worker"
+    command = f"exec {shlex.quote(sys.executable)} -m pipelines.worker {os.getpid()}"
     return FnApiRunner(SubprocessSDKEnvironment.from_command_string(command))

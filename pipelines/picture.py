@@ -24,7 +24,10 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from pipelines.run import RunReport, Watch
+from pipelines.compact import CompactReport
+from pipelines.replay import ReplayReport
+from pipelines.run import RunReport
+from pipelines.steps import Watch
 from schemas.arrow import NULL_PARTITION
 from transforms.progress import read_progress
 
@@ -51,39 +54,45 @@ def progress_bar(console: Console, watch: Watch) -> Iterator[None]:
     )
     files = progress.add_task("files", total=watch.sources, rate="")
     enriched = progress.add_task("articles", total=None, rate="")
-    began = time.monotonic()
+    began, before = time.monotonic(), read_progress(watch.progress_folder)
 
     def show() -> None:
         counts = read_progress(watch.progress_folder)
-        rate = counts["articles"] / max(time.monotonic() - began, 0.001)
-        progress.update(files, completed=counts["files"], rate=f"{rate:.1f} articles/s")
+        progress.update(files, completed=counts["files"], rate=_rate(counts, before, began))
         progress.update(
             enriched,
-            total=counts["articles"] or None,
+            total=watch.unique if watch.unique is not None else counts["articles"] or None,
             completed=counts["enriched"],
-            rate="enriched",
+            rate=f"enriched · {watch.phase}",
         )
 
     with progress, _repeating(show, _REFRESH_SECONDS):
         yield
 
 
+def _rate(counts: Counter[str], before: Counter[str], began: float) -> str:
+    """Articles found a second by this process: those of an earlier one it does not count."""
+    found = counts["articles"] - before["articles"]
+    return f"{found / max(time.monotonic() - began, 0.001):.1f} articles/s"
+
+
 @contextmanager
 def progress_log(watch: Watch) -> Iterator[None]:
     """Log files, articles and their rate every ten seconds while the block runs."""
-    began = time.monotonic()
+    began, before = time.monotonic(), read_progress(watch.progress_folder)
     _logger.info("reading %d files, %s", watch.sources, size(watch.input_bytes))
 
     def show() -> None:
         counts = read_progress(watch.progress_folder)
-        rate = counts["articles"] / max(time.monotonic() - began, 0.001)
         _logger.info(
-            "%d of %d files, %d articles found (%.1f/s), %d enriched",
+            "%s: %d of %d files, %d articles found (%s), %d of %s enriched",
+            watch.phase,
             counts["files"],
             watch.sources,
             counts["articles"],
-            rate,
+            _rate(counts, before, began),
             counts["enriched"],
+            "?" if watch.unique is None else watch.unique,
         )
 
     with _repeating(show, _LOG_EVERY_SECONDS):
@@ -124,7 +133,8 @@ def _reasons(details: dict[str, int]) -> str:
 
 def query(output: str) -> str:
     """A query on the articles that can be pasted into a shell."""
-    folder = re.sub(r"([*?[])", r"[\1]", Path(output).as_posix().rstrip("/"))  # taken literally
+    named = output if "://" in output else Path(output).as_posix()
+    folder = re.sub(r"([*?[])", r"[\1]", named.rstrip("/"))  # taken literally
     files = f"{folder}/articles/**/*.parquet".replace("'", "''")
     sql = (
         f"SELECT date, topic, title, authors FROM read_parquet('{files}', "
@@ -139,9 +149,13 @@ def show_report(console: Console, report: RunReport) -> None:
     balance = report.balance
     seconds = max(report.seconds, 0.001)
     console.print(
-        f"[bold]newsbeam[/] {report.run_id}: {balance.sources} files, {balance.pages} pages, "
+        f"[bold]newsbeam[/] {report.run_id}: {report.sources} files, {balance.pages} pages, "
         f"{balance.units} units in {seconds:.1f} s ({balance.units / seconds:.1f}/s)"
     )
+    if report.slices > 1 or report.parts > 1:
+        resumed = f", {report.resumed_slices} of them done before" if report.resumed_slices else ""
+        parts = f", published in {report.parts} parts" if report.parts > 1 else ""
+        console.print(f"  in {report.slices} slices{resumed}{parts}")
     account = Table(box=None, show_header=False, pad_edge=True, padding=(0, 2))
     account.add_column(justify="left")
     account.add_column(justify="right")
@@ -170,10 +184,42 @@ def show_report(console: Console, report: RunReport) -> None:
                 console.print(Text(f"  {sentence}"), soft_wrap=True)
             if count > len(sentences):
                 console.print(f"  … and {count - len(sentences)} more")
-    console.print(
-        Text(f"\nfiles   {Path(report.output)}/{{articles,duplicates,failures}}/"), soft_wrap=True
-    )
+    folder = report.output if "://" in report.output else Path(report.output)
+    console.print(Text(f"\nfiles   {folder}/{{articles,duplicates,failures}}/"), soft_wrap=True)
     console.print(Text(f"query   {query(report.output)}"), soft_wrap=True)
+
+
+def show_replay(console: Console, report: ReplayReport) -> None:
+    """Print what became of the failures that were tried again."""
+    console.print(
+        f"[bold]newsbeam[/] {report.run.run_id}: {report.retried} failures tried again, "
+        f"{report.resolved} resolved, {report.retried - report.resolved} still open"
+    )
+    if report.retried:
+        show_report(console, report.run)
+
+
+def show_compaction(console: Console, report: CompactReport) -> None:
+    """Print what a compaction made of the files of each table."""
+    if not report.run_id:
+        console.print("[bold]newsbeam[/] compact: nothing to do")
+        return
+    console.print(
+        f"[bold]newsbeam[/] {report.run_id}: {report.rewritten} of {report.partitions} partitions "
+        f"rewritten in {report.seconds:.1f} s"
+    )
+    table = Table(box=None, padding=(0, 2))
+    for name in ("", "files before", "after", "bytes before", "after"):
+        table.add_column(name, justify="left" if not name else "right")
+    for name, change in report.tables.items():
+        table.add_row(
+            name,
+            str(change.files_before),
+            str(change.files_after),
+            size(change.bytes_before),
+            size(change.bytes_after),
+        )
+    console.print(table)
 
 
 def _rows_by(

@@ -1,45 +1,42 @@
-"""Carrying out one run: list the sources, run the graph, check the account, publish."""
+"""Carrying out one run: list the sources, take the steps, check the account, publish.
+
+A run is worked through in slices, and each step is durable before the next begins, so that memory
+follows the slice, and a killed run goes on where it was.
+"""
 
 from __future__ import annotations
 
 import datetime
-import errno
 import re
 import secrets
 import shutil
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
-import apache_beam as beam
-from apache_beam.io.filesystems import FileSystems
-from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
 from apache_beam.utils.timestamp import Timestamp
 
+from pipelines.compact import compact
 from pipelines.config import IngestConfig
-from pipelines.dataset import Dataset, known_files
-from pipelines.ingest import RunPlan, build_graph
-from pipelines.local import local_runner
+from pipelines.dataset import DataFile, Dataset, DatasetError, PublishError
+from pipelines.ingest import RunPlan, build_extraction
+from pipelines.slices import plan_slices
 from pipelines.sources import list_sources
+from pipelines.staged import RunState, begin_or_resume, hash_of_sources, options_key
+from pipelines.steps import Outcome, RunFailedError, Steps, Watch, Watching, noticing_refusals
 from schemas.arrow import SCHEMA_VERSION
 from schemas.records import Balance, Source, WrittenFile
+from transforms.ledger import add_balances
 from transforms.reading import ReadLimits
-from transforms.writing import read_report
+from transforms.storage import open_store
 
 Clock = Callable[[], datetime.datetime]
-
-_REFUSALS = frozenset(
-    {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
-)
-
-
-class RunFailedError(RuntimeError):
-    """The run failed for a reason outside the program; nothing was published."""
+Notify = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -52,6 +49,13 @@ class RunReport:
     seconds: float
     balance: Balance
     files: list[WrittenFile] = field(default_factory=list)
+    sources: int = 0
+    """Files that the run was told to read."""
+    slices: int = 1
+    resumed_slices: int = 0
+    """How many of the slices an earlier, killed process had done."""
+    parts: int = 1
+    """In how many commits the run was published."""
 
     def count(self, outcome: str) -> int:
         """How many units ended as ``outcome``."""
@@ -85,13 +89,16 @@ class RunReport:
             "schema_version": SCHEMA_VERSION,
             "started_at": self.started_at.isoformat(timespec="seconds"),
             "seconds": round(self.seconds, 3),
-            "sources": self.balance.sources,
+            "sources": self.sources,
             "pages": self.balance.pages,
             "units": self.balance.units,
             "outcomes": {outcome: self.count(outcome) for outcome in outcomes},
             "duplicates_by_kind": self.details("duplicate"),
             "rejected_by_reason": self.details("rejected"),
             "failed_by_reason": self.details("failed"),
+            "slices": self.slices,
+            "resumed_slices": self.resumed_slices,
+            "parts": self.parts,
             "balanced": not self.balance.fault_count,
             "faults": list(self.balance.faults),
             "notes": list(self.balance.notes),
@@ -105,7 +112,8 @@ class RunReport:
         }
 
 
-def _utc_now() -> datetime.datetime:
+def utc_now() -> datetime.datetime:
+    """The time now, in UTC."""
     return datetime.datetime.now(datetime.UTC)
 
 
@@ -114,28 +122,18 @@ def new_run_id(started_at: datetime.datetime) -> str:
     return f"{started_at:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
 
 
-@dataclass(frozen=True)
-class Watch:
-    """Where a run can be watched from while it goes on."""
-
-    progress_folder: str
-    sources: int
-    input_bytes: int
-
-
-Watching = Callable[[Watch], AbstractContextManager[Any]]
-
-
 def ingest(
     config: IngestConfig,
     *,
-    clock: Clock = _utc_now,
+    clock: Clock = utc_now,
     watching: Watching | None = None,
+    notify: Notify = lambda _: None,
 ) -> RunReport:
     """Carry out a run.
 
     ``watching`` is called once the sources are listed, with where to read the progress; it gives a
-    context manager that is open while the graph runs. ``clock`` says when the run starts.
+    context manager that is open while the graphs run. ``clock`` says when the run starts;
+    ``notify`` is told what a person should know at once, such as whom the run waits for.
 
     Raises:
         UsageError: if the sources or the output cannot be used as given.
@@ -143,57 +141,175 @@ def ingest(
         RunFailedError: if the run could not be finished; the dataset is as it was.
         PublishError: if it could not be published; the message says how much of it was.
     """
-    started_at = clock().astimezone(datetime.UTC)
-    began = time.monotonic()
-    run_id = new_run_id(started_at)
-    FileSystems.set_options(PipelineOptions(list(config.beam_options)))  # credentials, endpoints
-    sources = list_sources(config.sources, config.output)
-    dataset = Dataset(config.output.absolute())
-    progress_folder = tempfile.mkdtemp(prefix="newsbeam-progress-") if config.is_local else None
+    dataset = Dataset(open_store(config.output))
+    with noticing_refusals(dataset.store):
+        sources = list_sources(config.sources, dataset.store)
+        waiting = {"wait_seconds": config.wait_seconds, "notify": notify}
+        with dataset.writing("newsbeam ingest", **waiting):
+            parts = _parts(sources, config)
+            if len(parts) > 1:
+                notify(f"the run is published in {len(parts)} parts, for it is larger than "
+                       f"--publish-every {config.publish_every_bytes:,}")  # fmt: skip
+            hashes = [hash_of_sources(part) for part in parts]
+            reports: list[RunReport] = []
+            for part in parts:
+                before = f"{len(reports)} of {len(parts)} parts are published"
+                with _after(before, dataset) if reports else nullcontext():
+                    reports.append(
+                        _carry_out(
+                            part,
+                            config,
+                            dataset,
+                            clock,
+                            watching=watching,
+                            notify=notify,
+                            parts=hashes,
+                        )
+                    )
+            if config.compact_after is not None:
+                notify("compacting")
+                with _after("the run is published, but not compacted", dataset):
+                    compact(dataset, min_files=config.compact_after)
+    return reports[0] if len(reports) == 1 else _joined(reports)
+
+
+@contextmanager
+def _after(done: str, dataset: Dataset) -> Iterator[None]:
+    """Say what is done already before what an error says of the rest."""
     try:
-        with dataset.lock(), dataset.staged(run_id) as staging:
-            known = known_files(dataset)
-            plan = RunPlan(
-                run_id=run_id,
-                observed_at=Timestamp.from_utc_datetime(started_at),
-                sources=sources,
-                known_articles=known["articles"],
-                known_duplicates=known["duplicates"],
-                known_failures=known["failures"],
-                staging=str(staging),
-                report_path=str(staging / "report.json"),
-                limits=ReadLimits(max_input_bytes=config.max_input_bytes),
-                dedup_threshold=config.dedup_threshold,
-                dedup_horizon_seconds=config.dedup_horizon_seconds,
-                progress_folder=progress_folder,
-            )
-            with _watched(watching, progress_folder, sources):
-                _run_graph(plan, config)
-            balance, files = _checked_report(Path(plan.report_path), config.output)
-            report = RunReport(
-                run_id=run_id,
-                output=str(config.output),
-                started_at=started_at,
-                seconds=time.monotonic() - began,
-                balance=balance,
-                files=files,
-            )
-            if not balance.fault_count:
-                manifest = {**report.summary(), "options": config.summary()}
-                dataset.publish(run_id, files, manifest)
-            return report
+        with noticing_refusals(dataset.store):
+            yield
+    except (RunFailedError, DatasetError, PublishError) as error:
+        raise type(error)(f"{done}; then: {error}") from error
+
+
+def _parts(sources: Sequence[Source], config: IngestConfig) -> list[Sequence[Source]]:
+    if config.publish_every_bytes is None:
+        return [sources]
+    slices = plan_slices(
+        sources,
+        slice_bytes=config.publish_every_bytes,
+        slice_files=len(sources),
+        max_input_bytes=config.max_input_bytes,
+    )
+    return [one.sources for one in slices]
+
+
+def _joined(reports: Sequence[RunReport]) -> RunReport:
+    return RunReport(
+        run_id=reports[0].run_id,
+        output=reports[0].output,
+        started_at=reports[0].started_at,
+        seconds=sum(report.seconds for report in reports),
+        balance=add_balances(report.balance for report in reports),
+        files=[file for report in reports for file in report.files],
+        sources=sum(report.sources for report in reports),
+        slices=sum(report.slices for report in reports),
+        resumed_slices=sum(report.resumed_slices for report in reports),
+        parts=len(reports),
+    )
+
+
+@contextmanager
+def progress_folder(config: IngestConfig) -> Iterator[str | None]:
+    """A folder for what ``transforms.progress`` counts, while the block runs; None if not local."""
+    folder = tempfile.mkdtemp(prefix="newsbeam-progress-") if config.is_local else None
+    try:
+        yield folder
     finally:
-        if progress_folder:
-            shutil.rmtree(progress_folder, ignore_errors=True)
+        if folder:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
-def _watched(
-    watching: Watching | None, progress_folder: str | None, sources: list[Source]
-) -> AbstractContextManager[Any]:
-    if watching is None or progress_folder is None:
-        return nullcontext()
-    input_bytes = sum(max(0, source.size_bytes) for source in sources)
-    return watching(Watch(progress_folder, len(sources), input_bytes))
+def data_files(outcome: Outcome) -> list[DataFile]:
+    """A run's files as a manifest lists them."""
+    return [DataFile(file.path, file.rows, file.size_bytes, file.sha256) for file in outcome.files]
+
+
+def _carry_out(
+    sources: Sequence[Source],
+    config: IngestConfig,
+    dataset: Dataset,
+    clock: Clock,
+    *,
+    watching: Watching | None,
+    notify: Notify,
+    parts: Collection[str],
+) -> RunReport:
+    """One run, or one part of it: what is published with one commit."""
+    began = time.monotonic()
+    now = clock().astimezone(datetime.UTC)
+    snapshot = dataset.checked_snapshot()
+    state = begin_or_resume(
+        dataset,
+        RunState(new_run_id(now), now.isoformat(), options_key(config.staging_options())),
+        sources,
+        partial(
+            plan_slices,
+            slice_bytes=config.slice_bytes,
+            slice_files=config.slice_files,
+            max_input_bytes=config.max_input_bytes,
+        ),
+        Timestamp.from_utc_datetime(now),
+        parts=parts,
+    )
+    if state.resumed:
+        notify(
+            f"going on with run {state.run_id}, which was cut short: {state.resumed} of "
+            f"{len(state.slices)} slices are done"
+        )
+    files = {source.uri for source in sources}
+    with progress_folder(config) as folder:
+        plan = RunPlan(
+            run_id=state.run_id,
+            store=dataset.store,
+            folder=state.folder,
+            limits=ReadLimits(max_input_bytes=config.max_input_bytes),
+            dedup_threshold=config.dedup_threshold,
+            dedup_horizon_seconds=config.dedup_horizon_seconds,
+            progress_folder=folder,
+        )
+        input_bytes = sum(max(0, source.size_bytes) for source in sources)
+        planned = sum(len(one.sources) for one in state.slices)
+        watch = Watch(folder or "", planned, input_bytes, len(state.slices))
+        workers = config.local_workers(_readable_bytes(sources, config.max_input_bytes))
+        steps = Steps(config, plan, state, watch, workers)
+        with watching(watch) if watching and folder else nullcontext():
+            extracted = [
+                steps.extract(
+                    one.folder,
+                    partial(
+                        build_extraction,
+                        plan=plan,
+                        sources=one.sources,
+                        observed_at=one.observed_at,
+                        folder=one.folder,
+                    ),
+                )
+                for one in state.slices
+            ]
+            outcome = steps.finish(extracted, planned, snapshot)
+    report = RunReport(
+        run_id=state.run_id,
+        output=config.output,
+        started_at=datetime.datetime.fromisoformat(state.started_at),
+        seconds=time.monotonic() - began,
+        balance=replace(outcome.balance, sources=len(files)),
+        files=outcome.files,
+        sources=len(files),
+        slices=len(state.slices),
+        resumed_slices=state.resumed,
+    )
+    if not report.balance.fault_count:
+        dataset.publish(
+            "ingest",
+            state.run_id,
+            snapshot.head,
+            state.files,
+            data_files(outcome),
+            details={**report.summary(), "options": config.summary()},
+        )
+    return report
 
 
 def _readable_bytes(sources: Sequence[Source], max_input_bytes: int) -> int:
@@ -203,61 +319,3 @@ def _readable_bytes(sources: Sequence[Source], max_input_bytes: int) -> int:
         for source in sources
         if source.size_bytes <= max_input_bytes or ".warc" in source.uri
     )
-
-
-def _run_graph(plan: RunPlan, config: IngestConfig) -> None:
-    options = PipelineOptions(list(config.beam_options))
-    runner = None
-    if config.is_local:
-        workers = config.local_workers(_readable_bytes(plan.sources, config.max_input_bytes))
-        options.view_as(DirectOptions).direct_num_workers = workers
-        runner = local_runner(workers)
-    pipeline = beam.Pipeline(runner=runner, options=options)
-    build_graph(pipeline, plan)
-    try:
-        pipeline.run().wait_until_finish()
-    except (OSError, RuntimeError) as error:
-        if _last_line(error).startswith("KeyboardInterrupt"):  # as Beam wraps it
-            raise KeyboardInterrupt from error
-        reason = _refusal(error)
-        if reason is None:
-            raise
-        raise RunFailedError(f"{reason} ({_free_space(Path(plan.staging))})") from error
-
-
-def _last_line(error: BaseException) -> str:
-    """What an error says in the end: a runner's error holds a worker's whole traceback as text."""
-    return (str(error).strip().splitlines() or [""])[-1]
-
-
-def _refusal(error: OSError | RuntimeError) -> str | None:
-    """What the operating system refused (space, permission), or None if the error is a bug.
-
-    A runner of several processes gives back the text of a worker's error, not the error itself.
-    Only its last line counts: an error on the way to a bug may have been such a refusal.
-    """
-    last = _last_line(error)
-    match = re.search(r"\[Errno (\d+)\] ", last)
-    number = error.errno if isinstance(error, OSError) else int(match[1]) if match else None
-    if number not in _REFUSALS:
-        return None
-    return re.sub(r"^.*?\[Errno \d+\] | \[while running .*$", "", last)
-
-
-def _free_space(folder: Path) -> str:
-    usage = shutil.disk_usage(folder)
-    return f"{usage.free:,} of {usage.total:,} bytes free at {folder}"
-
-
-def _checked_report(path: Path, output: Path) -> tuple[Balance, list[WrittenFile]]:
-    try:
-        balance, files = read_report(path)
-    except OSError as error:
-        raise RunFailedError(
-            f"the run left no report in {output}: {error.strerror} ({_free_space(output)})"
-        ) from error
-    errors = [file.error for file in files if file.error]
-    if errors:
-        more = f" (and {len(errors) - 1} files more)" if len(errors) > 1 else ""
-        raise RunFailedError(f"{errors[0]}{more}; nothing was added to the dataset")
-    return balance, files

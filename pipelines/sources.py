@@ -4,33 +4,30 @@ from __future__ import annotations
 
 import glob
 import os
-import re
 from collections.abc import Iterator, Set
 from pathlib import Path
 from typing import NamedTuple
-
-from apache_beam.io.filesystem import BeamIOError
-from apache_beam.io.filesystems import FileSystems
 
 from pipelines.config import UsageError
 from pipelines.dataset import MEMORY
 from schemas.arrow import TABLES
 from schemas.records import Source
+from transforms.objects import find_objects, is_url, object_url, split_url
 from transforms.reading import local_path, local_uri
+from transforms.storage import Store
 
 _MAGIC = frozenset("*?[")
-_REMOTE = re.compile(r"(?!file:)[a-z][a-z0-9+.\-]*://", re.IGNORECASE)
 _OWN_FOLDERS = (*TABLES, MEMORY)
 """What a run writes in its output folder (``pipelines.dataset``)."""
 
 
-def list_sources(given: tuple[str, ...], output: Path) -> list[Source]:
+def list_sources(given: tuple[str, ...], output: Store) -> list[Source]:
     """Every file that the given sources name, each once, sorted by URI.
 
-    A source is a file, a folder (searched through, but for hidden entries), a glob or the URI of a
-    Beam filesystem (a folder's ends with ``/``). What is named but is not there stays in the list,
-    so that the run gives account of it; sizes are in bytes, -1 if unknown. Of an empty folder there
-    is nothing to list.
+    A source is a file, a folder (searched through, but for hidden entries), a glob, or the URL of
+    one of these in an object store (``s3://``, ``gs://``). What is named but is not there stays in
+    the list, so that the run gives account of it; sizes are in bytes, -1 if unknown. Of an empty
+    folder there is nothing to list.
 
     Links are followed. A file that several ways lead to is listed once, under its own path where
     one of them is that, so that neither links nor the order of the sources make copies.
@@ -40,40 +37,58 @@ def list_sources(given: tuple[str, ...], output: Path) -> list[Source]:
 
     Raises:
         UsageError: if none of the sources exists, if one is empty or can be no name at all, or if a
-            URI's filesystem is not available.
+            URL is of no kind that can be read, or its store cannot be reached.
     """
     files: dict[str, Source] = {}
     missing: list[Source] = []
     starts: list[_Start] = []
+    urls: dict[str, list[Source]] = {}
     for source in given:
-        if _REMOTE.match(source):
-            matched = {file.uri: file for file in _remote(source)}
-            files |= matched
-            missing += [] if matched else [Source(source, -1)]
+        if is_url(source):
+            urls[source] = list(_remote(source))
+            missing += [] if urls[source] else [Source(object_url(*split_url(source)), -1)]
         else:
             path = _local(source)
             found = list(_starts(path))
             starts += found
             missing += [] if found else [Source(local_uri(_absolute(path)), -1)]
-    if not files and not starts:
+    if not any(urls.values()) and not starts:
         names = ", ".join(repr(source) for source in given)
         raise UsageError(f"nothing to read: {names} names no file that exists")
-    for path in _files(starts, output):
-        files[local_uri(path)] = Source(local_uri(path), _size_bytes(path))
+    files |= {stored.uri: stored for stored in _not_written(urls, output)}
+    for path in _files(starts, output.local_root):
+        files[local_uri(path)] = _stated(path)
     for absent in missing:
         files.setdefault(absent.uri, absent)
     return sorted(files.values(), key=lambda file: file.uri)
 
 
-def _remote(source: str) -> Iterator[Source]:
-    pattern = f"{source}**" if source.endswith("/") else source
+def _remote(url: str) -> Iterator[Source]:
     try:
-        pattern.encode("utf-8")
-        matched = FileSystems.match([pattern])[0].metadata_list
-    except (ValueError, BeamIOError) as error:
-        raise UsageError(f"cannot list {source!r}: {str(error).splitlines()[0]}") from error
-    for metadata in matched:
-        yield Source(metadata.path, metadata.size_in_bytes)
+        url.encode("utf-8")
+        found = find_objects(url)
+    except FileNotFoundError as error:
+        raise UsageError(f"cannot list {url!r}: its bucket does not exist") from error
+    except (ValueError, OSError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UsageError(f"cannot list {url!r}: {reason.removeprefix(f'{url}: ')}") from error
+    for stored in found:
+        yield Source(stored.url, stored.size_bytes, stored.version)
+
+
+def _not_written(urls: dict[str, list[Source]], output: Store) -> Iterator[Source]:
+    """The objects found at URLs that no run wrote into the output."""
+    excluded = {f"{output.url}/{name}" for name in _OWN_FOLDERS}
+    if not any(_lies_in(_decoded(url), output.url) for url in urls):
+        excluded.add(output.url)
+    for source in (source for found in urls.values() for source in found):
+        if not any(_lies_in(_decoded(source.uri), folder) for folder in excluded):
+            yield source
+
+
+def _decoded(url: str) -> str:
+    """A URL as the store of a dataset would state it."""
+    return "://".join(split_url(url))
 
 
 def _local(source: str) -> str:
@@ -144,19 +159,17 @@ def _absolute(path: str) -> str:
     return absolute
 
 
-def _size_bytes(path: str) -> int:
+def _stated(path: str) -> Source:
     try:
-        return Path(path).stat().st_size
+        stated = Path(path).stat()
     except OSError:
-        return -1  # the reader will say what is wrong with it
+        return Source(local_uri(path), -1)  # the reader will say what is wrong with it
+    return Source(local_uri(path), stated.st_size, str(stated.st_mtime_ns))
 
 
-def _files(starts: list[_Start], output: Path) -> list[str]:
+def _files(starts: list[_Start], output: Path | None) -> list[str]:
     """Every file at or below the starts that is not the dataset's, and folders that are no list."""
-    real_output = os.path.realpath(output)
-    excluded = {os.path.realpath(output / name) for name in _OWN_FOLDERS}
-    if not any(_lies_in(os.path.realpath(start.named), real_output) for start in starts):
-        excluded.add(real_output)
+    excluded = _written_folders(starts, output) if output is not None else set()
     found: dict[str, tuple[bool, str]] = {}
 
     def add(path: str) -> None:
@@ -179,6 +192,15 @@ def _files(starts: list[_Start], output: Path) -> list[str]:
         except OSError:
             add(folder)  # the reader will say what is wrong with it
     return [path for _, path in found.values()]
+
+
+def _written_folders(starts: list[_Start], output: Path) -> set[str]:
+    """The folders whose files the runs wrote, by their real paths."""
+    real_output = os.path.realpath(output)
+    folders = {os.path.realpath(output / name) for name in _OWN_FOLDERS}
+    if not any(_lies_in(os.path.realpath(start.named), real_output) for start in starts):
+        folders.add(real_output)
+    return folders
 
 
 def _folders(tops: list[str], excluded: Set[str]) -> Iterator[str]:

@@ -7,17 +7,22 @@ columns, which readers take from the path.
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
+import json
 from collections.abc import Iterable
 from typing import Any
 
 import pyarrow as pa
 from apache_beam.utils.timestamp import Timestamp
 
-from schemas.records import REASONS, Article, Duplicate, EnrichedArticle, Failure
+from schemas.records import REASONS, Article, Duplicate, EnrichedArticle, Failure, Page
 
-SCHEMA_VERSION = 1
-"""Raised when a field is added. No field is ever removed, renamed or retyped."""
+SCHEMA_VERSION = 2
+"""Raised when a field is added. No field is ever removed, renamed or retyped.
+
+Version 2 added to ``failures`` what replaying them needs and leaves: ``source_uri``, ``page``,
+``content_bytes``, ``resolved_at``, ``resolved_by``."""
 
 NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
 """Hive's name for the partition of NULL."""
@@ -74,6 +79,15 @@ _ENRICHMENT = pa.struct(
         pa.field("entity_note", pa.string()),
         pa.field("topic_model", pa.string()),
         pa.field("topic_note", pa.string()),
+    ]
+)
+
+_PAGE = pa.struct(
+    [
+        pa.field("kind", pa.string()),
+        pa.field("charset", pa.string()),
+        pa.field("feed_url", pa.string()),
+        pa.field("item", pa.string()),
     ]
 )
 
@@ -187,6 +201,11 @@ FAILURES = _schema(
         _field("payload", pa.binary(), "Content as read, up to a bound, to try again with."),
         _OBSERVED_AT,
         _RUN_ID,
+        _field("source_uri", pa.string(), "The file it was read from."),
+        _field("page", _PAGE, "What is known of the page beside its content; null if not read."),
+        _field("content_bytes", pa.int64(), "Size of the whole content, if it was read."),
+        _field("resolved_at", _TIME, "When a replay made articles of it; null while it is open."),
+        _field("resolved_by", pa.string(), "The run of that replay."),
     ],
 )
 
@@ -319,7 +338,17 @@ def failure_row(failure: Failure, failure_id: str, run_id: str) -> dict[str, Any
         "payload": failure.payload or None,
         "observed_at": _time(failure.observed_at),
         "run_id": run_id,
+        "source_uri": failure.source_uri,
+        "page": _page_column(failure.page) if failure.page else None,
+        "content_bytes": failure.content_bytes if failure.content_bytes >= 0 else None,
+        "resolved_at": None,
+        "resolved_by": None,
     }
+
+
+def _page_column(page: Page) -> dict[str, Any]:
+    item = json.dumps(dataclasses.asdict(page.item), ensure_ascii=False) if page.item else None
+    return {"kind": page.kind, "charset": page.charset, "feed_url": page.feed_url, "item": item}
 
 
 def date_partition(at: Timestamp | None) -> str:

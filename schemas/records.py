@@ -2,8 +2,8 @@
 
 Read from top to bottom, this module is the story of one run::
 
-    Source ─► Page ─► Article ─► Fingerprint ─► Assignment ─► EnrichedArticle
-                 └──────┴── Failure                 └── Duplicate
+    Source ─► Page ─► Article ─► Fingerprint ─► Verdict ─► UniqueArticle ─► EnrichedArticle
+                 └──────┴── Failure                └── Duplicate
                                     (every step) ─► LedgerEntry
 
 All records are frozen dataclasses in Beam's row encoding, which is deterministic and compact. Three
@@ -70,6 +70,18 @@ class RecordCoder(Coder):
         return hash(self._kind)
 
 
+def encode_record(value: object) -> bytes:
+    """A record as bytes, as it travels between workers."""
+    encoded: bytes = _ROW_CODERS[type(value)].encode(value)
+    return encoded
+
+
+def decode_record(kind: type[T], encoded: bytes) -> T:
+    """The record that ``encode_record`` was given."""
+    decoded: T = _ROW_CODERS[kind].decode(encoded)
+    return decoded
+
+
 @dataclass_transform(frozen_default=True)
 def record(cls: type[T]) -> type[T]:
     """Make a class a frozen dataclass with a row coder, its tuples kept tuples."""
@@ -94,13 +106,40 @@ def record(cls: type[T]) -> type[T]:
 
 @record
 class Source:
-    """A file that a run was told to read."""
+    """A file that a run was told to read, or a part of an archive."""
 
     uri: str
-    """Absolute local path, or the URI of a Beam filesystem; a ``file:`` URI where the path is not
-    plain text."""
+    """Absolute local path, or the URL of an object (``s3://``, ``gs://``); a ``file:`` URI where
+    the path is not plain text."""
     size_bytes: int
-    """Size as stored, before any decompression; -1 where the filesystem does not say."""
+    """Size of the file as stored, before any decompression; -1 where the filesystem does not
+    say."""
+    version: str = ""
+    """Another for every content the file has had: time of its last change in nanoseconds since
+    1970, or an object's generation or entity tag; empty where unknown."""
+    start: int = 0
+    """Of a part: where its first record begins, in decompressed bytes. The fields below say what
+    reading it needs to know of what stands before; ``transforms.reading.split_archive`` sets
+    them."""
+    end: int = -1
+    """Of a part: where the first record after it begins; -1 for the end of the file."""
+    known_bytes: int = -1
+    """Of a part: about its size, decompressed; -1 for a whole file."""
+    seek_bytes: int = 0
+    """Where reading begins: a position in the file as stored."""
+    skip_bytes: int = 0
+    """How much is passed over from there, in decompressed bytes."""
+    records_before: int = 0
+    """How many records, of every type, the archive has before the part."""
+    repeated_at: tuple[int, ...] = ()
+    """Where records begin whose id an earlier record of the archive has, too."""
+    repeated_as: tuple[str, ...] = ()
+    """What each of them is called instead, as in ``URI#NAME``."""
+
+    @property
+    def key(self) -> str:
+        """What it is called in the run's account: the file, or the file and where a part begins."""
+        return f"{self.uri}#@{self.start}" if self.start else self.uri
 
 
 @record
@@ -276,6 +315,19 @@ class Failure:
     payload: bytes = b""
     """What is needed to try again beside the origin: the content, up to a bound."""
     url: Optional[str] = None
+    page: Optional[Page] = None
+    """For a page that was read but not extracted: all of it but its content."""
+    content_bytes: int = -1
+    """Size of the content, of which the payload may be the beginning; -1 if it was not read."""
+
+
+@record
+class Retry:
+    """Failures of the dataset that are to be tried again."""
+
+    path: str
+    """Parquet file of ``failures``, relative to the store."""
+    failure_ids: tuple[str, ...]
 
 
 # ── fingerprint and deduplicate ─────────────────────────────────────────────────────────────────
@@ -315,16 +367,48 @@ class Fingerprint:
 
 
 @record
-class KnownRow:
-    """A row of ``articles`` or ``duplicates`` that an earlier run wrote."""
+class FingerprintedArticle:
+    """An article with its fingerprint, before the two are staged side by side."""
 
-    article_id: str
-    """Of the work; for a row of ``duplicates`` that of the row it copies."""
-    revision: int
-    content_hash: str
-    source_uri: str
-    canonical: bool
-    """True for ``articles``, false for ``duplicates``."""
+    article: Article
+    fingerprint: Fingerprint
+
+
+@record
+class StagedBlock:
+    """A file of records that one slice of a run has made durable (``transforms.staging``)."""
+
+    kind: str
+    """``articles``, ``failures``, or ``known`` for fingerprints of the dataset's rows."""
+    path: str
+    """Relative to the store, without the suffix."""
+    rows: int
+    number: int = -1
+    """Place among the run's blocks; a text's reference is ``number << 32 | row``."""
+
+
+@record
+class RunKeys:
+    """By what the texts of one block may be known to the dataset."""
+
+    content_hashes: bytes
+    """First 16 bytes of each row's content hash, one after the other."""
+    article_ids: bytes
+    """The 16 bytes of each row's article id."""
+    earliest_micros: int
+    latest_micros: int
+    """Least and greatest observation, microseconds since 1970."""
+
+
+@record
+class KnownMatches:
+    """What one file of the dataset knows of the run's texts."""
+
+    rereads: bytes
+    """16-byte keys of (content hash, source) of rows with a content hash of the run."""
+    works: bytes
+    """Rows of ``articles`` with an article id of the run: article id (16 bytes), content hash
+    (first 16 bytes) and revision (4 bytes, little-endian), one after the other."""
 
 
 @record
@@ -342,6 +426,21 @@ class Assignment:
     """Jaccard similarity to the text it is a copy of (containment where abridged), 0 to 1."""
     copies: int = 0
     """For a canonical text: how many copies of it were found."""
+
+
+@record
+class Verdict:
+    """What was decided about one text of the run, by its reference."""
+
+    ref: int
+    kind: str
+    """``canonical``, ``revision``, ``exact``, ``near`` or ``abridged``."""
+    canonical_id: str
+    similarity: float
+    copies: int = 0
+    canonical_ref: int = -1
+    """The text of this run it is a copy of; -1 if it is none, or one of a row of the dataset."""
+    revision: int = 0
 
 
 @record
@@ -427,6 +526,16 @@ class EnrichedArticle:
 
 
 @record
+class StagedRun:
+    """A file of rows of one table, sorted by partition, on their way to the table's files."""
+
+    table: str
+    path: str
+    """Relative to the store."""
+    rows: int
+
+
+@record
 class WrittenFile:
     """A Parquet file in the run's staging folder, ready to be published, or why there is none."""
 
@@ -436,6 +545,8 @@ class WrittenFile:
     rows: int
     size_bytes: int
     error: Optional[str] = None
+    sha256: str = ""
+    """Hash of the file's bytes, 64 hex digits."""
 
 
 @record

@@ -1,6 +1,6 @@
 """A small dataset of invented articles, written as a run writes it, for tests that read one.
 
-The rows go through the project's own ``stage_*`` and ``write_partition``, so that what the tests
+The rows go through the project's own ``stage_*`` and ``write_files``, so that what the tests
 read has the layout, the schema and the file format of a real run, without its models and minutes.
 """
 
@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import json
+import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 from apache_beam.utils.timestamp import Timestamp
 
+from pipelines.dataset import Commit, DataFile
+from schemas.arrow import TABLES, to_table
 from schemas.records import (
     Article,
     DateHint,
@@ -30,17 +33,10 @@ from schemas.records import (
     Topic,
     UniqueArticle,
 )
-from transforms.known import failure_id
-from transforms.writing import (
-    StagedRow,
-    article_partition,
-    duplicate_partition,
-    failure_partition,
-    stage_article,
-    stage_duplicate,
-    stage_failure,
-    write_partition,
-)
+from transforms.compaction import SORT_KEYS, sort_rows, write_files
+from transforms.staging import failure_id
+from transforms.storage import LocalStore
+from transforms.writing import StagedRow, stage_article, stage_duplicate, stage_failure
 
 RUN_ID = "20260630T120000Z-0a1b2c"
 KILLED_RUN_ID = "20260701T120000Z-3d4e5f"
@@ -236,11 +232,21 @@ def make_copy(of: EnrichedArticle, number: int, kind: str) -> Duplicate:
     )
 
 
-def write_rows(folder: str, rows: Iterable[StagedRow], root: Path) -> Path:
+def write_rows(
+    folder: str, rows: Iterable[StagedRow], root: Path, rows_per_group: int = 1_000
+) -> Path:
     """Write one partition's file straight into a dataset; gives its path."""
-    written = write_partition(folder, rows, str(root))
-    if written.error:
-        raise OSError(written.error)
+    table = folder.partition("/")[0]
+    ordered = sort_rows(to_table((row.row for row in rows), TABLES[table]), SORT_KEYS[table])
+    groups = range(0, ordered.num_rows, rows_per_group)
+    [written] = write_files(
+        LocalStore(str(root.parent)),
+        root.name,
+        folder,
+        lambda number: f"{RUN_ID}-{number:03d}.parquet",
+        [ordered.slice(start, rows_per_group) for start in groups],
+        table,
+    )
     return root / written.path
 
 
@@ -271,26 +277,39 @@ def write_dataset(root: Path) -> WrittenDataset:
     articles.append(make_revision(duplicated[4], len(articles) + 1))
 
     folders: dict[str, list[StagedRow]] = defaultdict(list)
-    for article in articles:
-        folders[article_partition(article)].append(stage_article(article, RUN_ID))
-    for duplicate in duplicates:
-        folders[duplicate_partition(duplicate)].append(stage_duplicate(duplicate, RUN_ID))
-    for failure in failures:
-        identified = (failure_id(failure), failure)
-        folders[failure_partition(identified)].append(stage_failure(identified, RUN_ID))
+    staged = [stage_article(article, RUN_ID) for article in articles]
+    staged += [stage_duplicate(duplicate, RUN_ID) for duplicate in duplicates]
+    staged += [stage_failure((failure_id(failure), failure), RUN_ID) for failure in failures]
+    for row in staged:
+        folders[row.partition].append(row)
     files = [write_rows(folder, rows, root) for folder, rows in folders.items()]
-    _write_manifest(root, f"{RUN_ID}.json", [str(file.relative_to(root)) for file in files])
+    _write_manifest(root, Commit(1, "ingest", RUN_ID, files=_listed(root, files)), "commits")
     _leave_staged(root, articles[0])
     return WrittenDataset(root, tuple(articles), tuple(duplicates), tuple(failures))
 
 
-def _write_manifest(root: Path, name: str, files: list[str]) -> None:
-    manifest = root / "_newsbeam" / "runs" / name
+def _listed(root: Path, files: Iterable[Path]) -> tuple[DataFile, ...]:
+    """Files of a dataset as a manifest lists them."""
+    return tuple(
+        DataFile(
+            str(file.relative_to(root)),
+            pq.read_metadata(file).num_rows,
+            file.stat().st_size,
+            hashlib.sha256(file.read_bytes()).hexdigest(),
+        )
+        for file in sorted(files)
+    )
+
+
+def _write_manifest(root: Path, commit: Commit, folder: str) -> None:
+    manifest = root / "_newsbeam" / folder / commit.name
     manifest.parent.mkdir(parents=True, exist_ok=True)
-    manifest.write_text(json.dumps({"files": sorted(files)}), encoding="utf-8")
+    manifest.write_bytes(commit.encode())
 
 
 def _leave_staged(root: Path, article: EnrichedArticle) -> None:
-    staging = root / "_newsbeam" / "staging" / KILLED_RUN_ID
-    file = write_rows(article_partition(article), [stage_article(article, KILLED_RUN_ID)], staging)
-    _write_manifest(root, f"{KILLED_RUN_ID}.pending.json", [str(file.relative_to(staging))])
+    folder = f"_newsbeam/staging/{KILLED_RUN_ID}/files"
+    row = stage_article(article, KILLED_RUN_ID)
+    file = write_rows(row.partition, [row], root / folder)
+    files = _listed(root / folder, [file])
+    _write_manifest(root, Commit(2, "ingest", KILLED_RUN_ID, folder, files), "pending")

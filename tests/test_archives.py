@@ -11,17 +11,20 @@ from apache_beam.utils.timestamp import Timestamp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.records import Failure, Page
+from schemas.records import Failure, Page, Source
 from transforms.archives import (
     ArchiveDamage,
     PartOrigins,
+    RecordMark,
     escape_id,
+    index_archive,
     looks_like_html,
     read_archive,
 )
 
 SEEN = Timestamp.from_rfc3339("2026-11-20T00:00:00Z")
 RECORD_DATE = "2020-01-14T10:20:30Z"
+A = Source("a", -1)
 HTML = "<!DOCTYPE html><html><body><p>Die Brücke ist wieder offen.</p></body></html>".encode()
 
 
@@ -57,7 +60,7 @@ def read(archive: bytes, *, max_record_bytes: int = 10_000) -> list[Page | Failu
     return list(
         read_archive(
             io.BytesIO(archive),
-            "/archives/a.warc",
+            Source("/archives/a.warc", len(archive)),
             SEEN,
             max_record_bytes=max_record_bytes,
             max_payload_bytes=100,
@@ -203,7 +206,7 @@ def test_records_that_are_no_pages_are_counted_and_give_nothing() -> None:
         for number, kind in enumerate(["warcinfo", "request", "metadata", "revisit", "request"])
     )
     units = read_archive(
-        io.BytesIO(archive), "a", SEEN, max_record_bytes=9, max_payload_bytes=9, skipped=skipped
+        io.BytesIO(archive), A, SEEN, max_record_bytes=9, max_payload_bytes=9, skipped=skipped
     )
     assert list(units) == []
     assert skipped == {"warcinfo": 1, "request": 2, "metadata": 1, "revisit": 1}
@@ -281,6 +284,36 @@ def test_every_part_of_a_file_has_an_origin_of_its_own(ids: list[str]) -> None:
     assert len({origins.of(part_id) for part_id in ids}) == len(ids)
 
 
+def test_an_index_says_where_records_begin_and_which_are_pages() -> None:
+    archive = [
+        record(b"GET / HTTP/1.1", kind="request"),
+        record(http(HTML), 2),
+        record(http(HTML, status="404 Not Found"), 2),
+    ]
+    one, two, three = index_archive(io.BytesIO(b"".join(archive)), A)
+    assert one == RecordMark(0, 14, is_page=False, renamed=None)
+    assert two == RecordMark(len(archive[0]), len(http(HTML)), is_page=True, renamed=None)
+    assert three.position == len(archive[0]) + len(archive[1])
+    assert three.renamed == "00000000-0000-4000-8000-000000000002;2"
+
+
+def test_an_index_ends_at_the_record_that_is_damaged() -> None:
+    cut = b"".join([record(http(HTML)), record(http(HTML), 2)])[:-40]
+    assert len(list(index_archive(io.BytesIO(cut), A))) == 2
+    broken = record(http(HTML)) + b"garbage\r\n\r\n" * 20 + record(http(HTML), 2)
+    assert len(list(index_archive(io.BytesIO(broken), A))) == 1
+
+
+@pytest.mark.parametrize(("after", "reason"), [(b"", "truncated"), (b"words\r\n" * 9, "corrupt")])
+def test_a_record_that_states_no_length_is_damage_cut_off_where_nothing_follows(
+    after: bytes, reason: str
+) -> None:
+    lacking = b"WARC/1.1\r\nWARC-Type: response\r\n\r\n"
+    with pytest.raises(ArchiveDamage, match="after the first 1 states no length") as damage:
+        read(record(http(HTML)) + lacking + after)
+    assert damage.value.reason == reason
+
+
 def test_what_is_no_archive_is_corrupt() -> None:
     with pytest.raises(ArchiveDamage, match="broken after 0 records") as damage:
         read(b"WARC/1.1 is a file format.\r\n\r\n" * 9)
@@ -290,7 +323,7 @@ def test_what_is_no_archive_is_corrupt() -> None:
 def test_records_before_the_damage_are_given() -> None:
     units = read_archive(
         io.BytesIO(record(http(HTML)) + b"garbage\r\n\r\n" * 20),
-        "a",
+        A,
         SEEN,
         max_record_bytes=10_000,
         max_payload_bytes=0,
@@ -316,7 +349,7 @@ def test_an_archive_cut_anywhere_gives_its_whole_pages_and_says_that_it_was_cut(
     pages, failures, damaged = 0, [], False
     try:
         for unit in read_archive(
-            io.BytesIO(ARCHIVE[:cut]), "a", SEEN, max_record_bytes=10_000, max_payload_bytes=0
+            io.BytesIO(ARCHIVE[:cut]), A, SEEN, max_record_bytes=10_000, max_payload_bytes=0
         ):
             if isinstance(unit, Page):
                 pages += 1
@@ -343,7 +376,7 @@ class _Failing(io.BytesIO):
 
 def test_an_error_of_the_disk_is_not_taken_for_the_end_of_the_archive() -> None:
     units = read_archive(
-        _Failing(ARCHIVE[: ENDS[0]]), "a", SEEN, max_record_bytes=10_000, max_payload_bytes=0
+        _Failing(ARCHIVE[: ENDS[0]]), A, SEEN, max_record_bytes=10_000, max_payload_bytes=0
     )
     with pytest.raises(OSError, match="Input/output error"):
         list(units)

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
+import shutil
 import signal
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from pipelines.cli import BAD_USAGE, DONE, main, make_parser, to_config
+from pipelines.cli import BAD_USAGE, DONE, FAILED, main, make_parser, to_config
 from pipelines.config import IngestConfig, UsageError, parse_duration_seconds, parse_size_bytes
+from pipelines.dataset import local_dataset
 
 ROOT = Path(__file__).resolve().parent.parent
 GOOD = str(ROOT / "seeds" / "020_dump_date_line_and_byline.txt")
@@ -51,6 +57,10 @@ def test_a_size_is_in_powers_of_1024(text: str, size: int) -> None:
         ["--dedup-horizon=soon"],
         ["--dedup-horizon=" + "9" * 400 + "d"],
         ["--max-input-bytes=lots"],
+        ["--slice-size=0"],
+        ["--publish-every=much"],
+        ["--compact-after=1"],
+        ["--wait-timeout=long"],
         ["--workers=0"],
         ["--workers=2", "--runner=FlinkRunner"],
     ],
@@ -78,15 +88,36 @@ def test_small_inputs_are_not_worth_a_second_process() -> None:
     assert config().local_workers(input_bytes=100_000) == 1
 
 
+def test_a_run_waits_for_another_only_if_it_is_told_to() -> None:
+    assert config().wait_seconds == 0
+    assert config("--wait").wait_seconds == 3600
+    assert config("--wait", "--wait-timeout=90s").wait_seconds == 90
+
+
+def test_sizes_of_slices_and_parts_can_be_set() -> None:
+    assert config("--slice-size=8M").slice_bytes == 8 << 20
+    assert (config().publish_every_bytes, config("--publish-every=1G").publish_every_bytes) == (
+        None,
+        1 << 30,
+    )
+    assert (config().compact_after, config("--compact-after=3").compact_after) == (None, 3)
+
+
+def test_an_output_may_lie_in_an_object_store() -> None:
+    parsed, rest = make_parser().parse_known_args(["ingest", "a.txt", "--output", "s3://b/news"])
+    assert to_config(parsed, rest).output == "s3://b/news"
+
+
 def test_workers_can_be_set() -> None:
     assert config("--workers=3").local_workers(input_bytes=1) == 3
 
 
-def test_an_output_on_an_object_store_is_refused_for_now(
-    capsys: pytest.CaptureFixture[str],
+@pytest.mark.parametrize("output", ["ftp://host/news", "https://host/news", "s3:///news"])
+def test_an_output_at_an_address_of_another_kind_is_refused(
+    capsys: pytest.CaptureFixture[str], output: str
 ) -> None:
-    assert main(["ingest", GOOD, "--output", "s3://bucket/news"]) == BAD_USAGE
-    assert "not a local folder" in capsys.readouterr().err
+    assert main(["ingest", GOOD, "--output", output]) == BAD_USAGE
+    assert output in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("output", ["", "x" * 300, "bad-\udce9-name"])
@@ -178,3 +209,111 @@ def test_the_command_starts_without_a_word_on_standard_error() -> None:
     )
     assert done.stdout.startswith("newsbeam ")
     assert done.stderr == ""
+
+
+# ── the other commands ──────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def news(tmp_path: Path) -> Path:
+    """A dataset of schema version 1."""
+    return shutil.copytree(ROOT / "tests" / "data" / "dataset_v1", tmp_path / "news")
+
+
+def test_a_sound_dataset_verifies(news: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["verify", str(news)]) == DONE
+    assert "is clean" in capsys.readouterr().out
+    assert main(["verify", str(news), "--json"]) == DONE
+    assert json.loads(capsys.readouterr().out)["clean"]
+
+
+def test_a_damaged_dataset_does_not_verify(news: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    victim = next((news / "articles").rglob("*.parquet"))
+    victim.write_bytes(victim.read_bytes()[:100])
+    assert main(["verify", str(news)]) == FAILED
+    assert victim.name in capsys.readouterr().out
+    assert main(["verify", str(news), "--json"]) == FAILED
+    found = json.loads(capsys.readouterr().out)
+    assert not found["clean"]
+    assert found["checks"]["files"]["fault_count"] == found["fault_count"] > 0
+
+
+def test_compact_says_what_it_made_of_the_files(
+    news: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["compact", str(news), "--json"]) == DONE
+    assert json.loads(capsys.readouterr().out)["rewritten"] > 0
+    assert main(["compact", str(news)]) == DONE
+    assert "nothing to do" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("option", ["--min-files=1", "--target-size=tiny", "--wait-timeout=0s"])
+def test_a_compaction_that_means_nothing_is_refused(news: Path, option: str) -> None:
+    before = sorted(news.rglob("*"))
+    assert main(["compact", str(news), option, "--quiet"]) == BAD_USAGE
+    assert sorted(news.rglob("*")) == before
+
+
+@pytest.mark.parametrize("command", ["compact", "verify", "replay"])
+def test_a_command_on_no_dataset_is_bad_usage(command: str, tmp_path: Path) -> None:
+    assert main([command, str(tmp_path / "nothing"), "--quiet"]) == BAD_USAGE
+
+
+def test_a_second_writer_is_told_who_is_at_work(
+    news: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with local_dataset(str(news)).writing("newsbeam ingest"):
+        assert main(["compact", str(news)]) == FAILED
+    said = capsys.readouterr().err
+    assert "newsbeam ingest" in said
+    assert "--wait" in said
+
+
+class Errors(io.StringIO):
+    """Standard error, which tells when something is said."""
+
+    def __init__(self, awaited: str) -> None:
+        super().__init__()
+        self._awaited = awaited
+        self.said = threading.Event()
+
+    def write(self, text: str) -> int:
+        if self._awaited in text:
+            self.said.set()
+        return super().write(text)
+
+
+def test_a_writer_that_waits_is_told_for_whom_and_follows(news: Path) -> None:
+    errors = Errors("waiting for ")
+    holds = threading.Event()
+
+    def hold() -> None:
+        with local_dataset(str(news)).writing("newsbeam ingest"):
+            holds.set()
+            assert errors.said.wait(60)
+
+    with ThreadPoolExecutor(1) as pool, contextlib.redirect_stderr(errors):
+        first = pool.submit(hold)
+        assert holds.wait(60)
+        code = main(["compact", str(news), "--wait", "--wait-timeout", "1m"])
+        first.result()
+    assert code == DONE
+    assert f"waiting for {news}: " in errors.getvalue()
+    assert "(newsbeam ingest) has been writing to it" in errors.getvalue()
+    [manifest] = (news / "_newsbeam/commits").iterdir()
+    assert json.loads(manifest.read_bytes())["kind"] == "compact"
+
+
+def test_a_writer_waits_no_longer_than_it_is_told(
+    news: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with local_dataset(str(news)).writing("newsbeam ingest"):
+        code = main(["compact", str(news), "--wait", "--wait-timeout", "1s", "--quiet"])
+    assert code == FAILED
+    assert "in vain" in capsys.readouterr().err
+
+
+def test_an_option_that_a_command_does_not_have_is_refused(news: Path) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["verify", str(news), "--job_name=x"])
+    assert ended.value.code == BAD_USAGE

@@ -7,6 +7,7 @@ shared by the tests that only look at it.
 from __future__ import annotations
 
 import datetime
+import hashlib
 import json
 import random
 import shutil
@@ -14,10 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow.parquet as pq
 import pytest
 
 from pipelines.config import IngestConfig
+from pipelines.dataset import local_dataset
 from pipelines.run import RunReport, ingest
+from pipelines.verify import verify
 
 ROOT = Path(__file__).resolve().parent.parent
 SEEDS = ROOT / "seeds"
@@ -28,14 +32,16 @@ NOW = datetime.datetime(2026, 6, 30, 12, tzinfo=datetime.UTC)
 def run(
     output: Path, *sources: Path | str, now: datetime.datetime = NOW, **options: Any
 ) -> RunReport:
-    config = IngestConfig(tuple(map(str, sources)), output, **{"workers": 1, **options})
+    config = IngestConfig(tuple(map(str, sources)), str(output), **{"workers": 1, **options})
     return ingest(config, clock=lambda: now)
 
 
 def rows(output: Path, table: str) -> list[dict[str, Any]]:
     if not any((output / table).glob("**/*.parquet")):
         return []
-    query = f"SELECT * FROM read_parquet('{output}/{table}/**/*.parquet', hive_partitioning = true)"
+    files = f"{output}/{table}/**/*.parquet"
+    options = "hive_partitioning = true, union_by_name = true"
+    query = f"SELECT * FROM read_parquet('{files}', {options})"
     return duckdb.sql(query).to_arrow_table().to_pylist()
 
 
@@ -127,7 +133,7 @@ def test_no_body_holds_what_stands_around_it(
 def test_the_account_of_the_seeds_balances(seeded: tuple[Path, RunReport]) -> None:
     _, report = seeded
     assert not report.balance.faults
-    assert report.balance.sources == len(EXPECTED["files"])
+    assert report.sources == report.balance.sources == len(EXPECTED["files"])
     assert report.balance.units == sum(len(units) for units in EXPECTED["files"].values())
 
 
@@ -323,16 +329,79 @@ def test_an_empty_folder_is_a_run_with_nothing_to_do(tmp_path: Path) -> None:
 
 def test_the_manifest_lists_what_was_published(seeded: tuple[Path, RunReport]) -> None:
     output, report = seeded
-    [path] = (output / "_newsbeam" / "runs").glob("*.json")
+    [path] = (output / "_newsbeam" / "commits").iterdir()
     manifest = json.loads(path.read_text(encoding="utf-8"))
-    on_disk = sorted(
-        str(file.relative_to(output))
+    listed = {file["path"]: (file["rows"], file["sha256"]) for file in manifest["files"]}
+    on_disk = {
+        str(file.relative_to(output)): (
+            pq.read_metadata(file).num_rows,
+            hashlib.sha256(file.read_bytes()).hexdigest(),
+        )
         for table in ("articles", "duplicates", "failures")
         for file in (output / table).glob("**/*.parquet")
-    )
-    assert manifest["files"] == on_disk
+    }
+    assert listed == on_disk
     assert manifest["new_rows"]["articles"] == len(rows(output, "articles"))
     assert manifest["run_id"] == report.run_id
+
+
+@pytest.mark.parametrize(
+    "options", [{"slice_files": 1}, {"slice_files": 5}, {"slice_bytes": 9_000}]
+)
+def test_slices_do_not_show_in_the_result(
+    seeded: tuple[Path, RunReport], tmp_path: Path, options: dict[str, int]
+) -> None:
+    report = run(tmp_path / "news", SEEDS, **options)
+    assert report.slices > 3
+    assert not report.balance.faults
+    assert report.balance == seeded[1].balance
+    for table in ("articles", "duplicates", "failures"):
+        assert without_run(rows(tmp_path / "news", table)) == without_run(rows(seeded[0], table))
+
+
+def test_a_run_that_is_published_in_parts_says_so(
+    seeded: tuple[Path, RunReport], tmp_path: Path
+) -> None:
+    """Across parts, copies are found as across runs: what is published stays canonical."""
+    said: list[str] = []
+    config = IngestConfig(
+        (str(SEEDS),), str(tmp_path / "news"), publish_every_bytes=60_000, workers=1
+    )
+    report = ingest(config, clock=lambda: NOW, notify=said.append)
+    assert report.parts > 1
+    assert any(f"published in {report.parts} parts" in sentence for sentence in said)
+    assert len(list((tmp_path / "news/_newsbeam/commits").iterdir())) == report.parts
+    assert report.balance.units == seeded[1].balance.units
+    assert not report.balance.faults
+    found = rows(tmp_path / "news", "articles")
+    assert {row["content_hash"] for row in found} == {
+        row["content_hash"] for row in rows(seeded[0], "articles")
+    }
+
+
+def test_partitions_with_many_files_are_compacted_when_asked(tmp_path: Path) -> None:
+    for number in range(3):
+        source = page(
+            tmp_path / f"{number}.html", f"https://a.example/{number}", paragraphs(number)
+        )
+        run(tmp_path / "news", source, now=NOW + datetime.timedelta(days=number), compact_after=3)
+    [path, *others] = (tmp_path / "news/articles").glob("**/*.parquet")
+    assert not others
+    assert pq.read_metadata(path).num_rows == 3
+
+
+def test_a_dataset_of_version_1_is_read_and_added_to(tmp_path: Path) -> None:
+    """Its texts are recognised as copies, and its rows stay as they were."""
+    output = tmp_path / "news"
+    shutil.copytree(ROOT / "tests" / "data" / "dataset_v1", output)
+    before = {table: rows(output, table) for table in ("articles", "duplicates")}
+    report = run(output, SEEDS, now=NOW + datetime.timedelta(days=3))
+    assert report.count("article") == 0
+    assert set(report.details("duplicate")) <= {"exact", "near", "abridged"}
+    assert not report.balance.faults
+    assert rows(output, "articles") == before["articles"]
+    assert len(rows(output, "duplicates")) == len(before["duplicates"]) + report.count("duplicate")
+    assert verify(local_dataset(str(output))).clean
 
 
 def test_nothing_is_left_in_staging(seeded: tuple[Path, RunReport]) -> None:

@@ -8,14 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.records import Balance, LedgerEntry
-from transforms.ledger import MAX_LISTED, BalanceAccounts
+from transforms.ledger import LEVELS, MAX_LISTED, BalanceAccounts, add_balances
 
 
 def balance(entries: Iterable[LedgerEntry], parts: int = 1) -> Balance:
     grouped: dict[tuple[str, str], list[LedgerEntry]] = {}
     for entry in entries:
         grouped.setdefault((entry.level, entry.key), []).append(entry)
-    book = BalanceAccounts()
+    book = BalanceAccounts(LEVELS)
     accumulators = [book.create_accumulator() for _ in range(parts)]
     for number, account in enumerate(grouped.items()):
         book.add_input(accumulators[number % parts], account)
@@ -78,3 +78,21 @@ def test_many_faults_are_counted_and_some_are_listed() -> None:
 @given(parts=st.integers(1, 7), units=st.integers(0, 30))
 def test_how_the_book_is_split_does_not_show(parts: int, units: int) -> None:
     assert balance(sound_book(units), parts) == balance(sound_book(units))
+
+
+def test_an_account_of_units_alone_balances_without_pages() -> None:
+    book = BalanceAccounts(("unit",))
+    accumulator = book.create_accumulator()
+    entries = [
+        LedgerEntry("unit", "a.txt", 1, 0),
+        LedgerEntry("unit", "a.txt", 0, 1, outcome="article"),
+    ]
+    book.add_input(accumulator, (("unit", "a.txt"), entries))
+    assert book.extract_output(accumulator).fault_count == 0
+
+
+def test_balances_of_slices_add_up() -> None:
+    slices = [balance(sound_book(2)), balance(sound_book(5)), balance(sound_book()[:-1])]
+    total = add_balances(slices)
+    assert (total.sources, total.pages, total.units, total.fault_count) == (3, 3, 10, 1)
+    assert [(tally.outcome, tally.count) for tally in total.tallies] == [("article", 9)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 
 from apache_beam.utils.timestamp import Timestamp
@@ -11,14 +10,13 @@ from hypothesis import strategies as st
 
 from schemas.records import (
     Article,
-    Duplicate,
     Extraction,
-    KnownRow,
+    Fingerprint,
     Provenance,
     PublicationDate,
-    UniqueArticle,
+    Verdict,
 )
-from transforms.merging import merge_article, number_revisions
+from transforms.merging import KnownWork, merge_article, number_revisions
 
 DAY = PublicationDate(Timestamp.from_rfc3339("2026-02-13T00:00:00Z"), "day", "date-line")
 LATER = PublicationDate(Timestamp.from_rfc3339("2026-02-14T09:30:00Z"), "minute", "meta")
@@ -79,37 +77,46 @@ def test_the_order_of_copies_does_not_matter(order: list[int]) -> None:
     )
 
 
-def unique(article: Article, content_hash: str) -> UniqueArticle:
-    return UniqueArticle(article, "work", 0, content_hash, b"", 100, 0)
+HASH_A, HASH_B = "a" * 64, "b" * 64
+WORK = "0" * 32
 
 
-def test_texts_of_one_work_are_numbered_in_the_order_they_were_seen(
-    make_article: Callable[..., Article],
-) -> None:
-    second = unique(make_article("b", "b", observed_at=Timestamp(200)), "hash-b")
-    first = unique(make_article("a", "a", observed_at=Timestamp(100)), "hash-a")
-    numbered = {u.content_hash: u.revision for u in number_revisions([second, first], [])}
-    assert numbered == {"hash-a": 0, "hash-b": 1}
+def text(
+    ref: int, content_hash: str, *, seen: int = 100, words: int = 100
+) -> tuple[Verdict, Fingerprint]:
+    fingerprint = Fingerprint(
+        f"{ref}.txt", WORK, content_hash, f"{ref}.txt", Timestamp(seen), words, b""
+    )
+    return Verdict(ref, "canonical", WORK, 1.0), fingerprint
 
 
-def test_of_texts_seen_at_one_time_the_fuller_is_the_newest_revision(
-    make_article: Callable[..., Article],
-) -> None:
-    abstract = dataclasses.replace(unique(make_article("b", "b"), "hash-b"), word_count=80)
-    story = dataclasses.replace(unique(make_article("a", "a"), "hash-a"), word_count=600)
-    numbered = {u.content_hash: u.revision for u in number_revisions([story, abstract], [])}
-    assert numbered == {"hash-b": 0, "hash-a": 1}
+def known(revision: int, *hashes: str) -> KnownWork:
+    return KnownWork(revision, frozenset(bytes.fromhex(one)[:16] for one in hashes))
 
 
-def test_numbers_go_on_from_what_the_dataset_holds(make_article: Callable[..., Article]) -> None:
-    known = KnownRow("work", 3, "hash-a", "a", canonical=True)
-    [revision] = number_revisions([unique(make_article("b"), "hash-b")], [known])
-    assert isinstance(revision, UniqueArticle)
-    assert revision.revision == 4
+def revisions(*texts: tuple[Verdict, Fingerprint]) -> dict[int, int]:
+    return {verdict.ref: verdict.revision for verdict in number_revisions(texts, None)}
 
 
-def test_a_text_that_the_work_already_has_is_a_copy(make_article: Callable[..., Article]) -> None:
-    known = KnownRow("work", 0, "hash-a", "a", canonical=True)
-    [copy] = number_revisions([unique(make_article("a", "b"), "hash-a")], [known])
-    assert isinstance(copy, Duplicate)
-    assert (copy.kind, copy.canonical_id) == ("exact", "work")
+def test_texts_of_one_work_are_numbered_in_the_order_they_were_seen() -> None:
+    assert revisions(text(1, HASH_B, seen=200), text(2, HASH_A, seen=100)) == {2: 0, 1: 1}
+
+
+def test_of_texts_seen_at_one_time_the_fuller_is_the_newest_revision() -> None:
+    assert revisions(text(1, HASH_A, words=600), text(2, HASH_B, words=80)) == {2: 0, 1: 1}
+
+
+def test_numbers_go_on_from_what_the_dataset_holds() -> None:
+    [revision] = number_revisions([text(1, HASH_B)], known(3, HASH_A))
+    assert (revision.kind, revision.revision) == ("canonical", 4)
+
+
+def test_a_text_that_the_work_already_has_in_the_dataset_is_a_copy_of_its_row() -> None:
+    [copy] = number_revisions([text(1, HASH_A)], known(0, HASH_A))
+    assert (copy.kind, copy.canonical_id, copy.canonical_ref) == ("exact", WORK, -1)
+
+
+def test_a_text_that_the_work_already_has_in_this_run_is_counted_as_its_copy() -> None:
+    first, copy = number_revisions([text(1, HASH_A, seen=100), text(2, HASH_A, seen=200)], None)
+    assert (first.ref, first.revision, first.copies) == (1, 0, 1)
+    assert (copy.kind, copy.canonical_ref) == ("exact", 1)

@@ -37,8 +37,8 @@ from dataset_factory import (
 )
 
 from docs.queries import ACROSS_SCHEMAS, FINISHED_RUNS, OPENING, READING
+from pipelines.dataset import Commit, DataFile
 from schemas.arrow import ARTICLES, NULL_PARTITION
-from transforms import writing
 from transforms.writing import article_partition, stage_article
 
 Row = dict[str, Any]
@@ -272,12 +272,12 @@ def test_what_a_run_has_staged_is_not_read(news: WrittenDataset, ask: Ask) -> No
     assert {row["run_id"] for row in ask("every article")} == {RUN_ID}
 
 
-def test_the_files_of_finished_runs_can_be_read_alone(
+def test_the_files_of_finished_commits_can_be_read_alone(
     written: WrittenDataset, workplace: Path
 ) -> None:
     """A file that a killed run had already renamed into place is left out."""
     news = shutil.copytree(written.root, workplace / "news")
-    (staging,) = (news / "_newsbeam" / "staging").iterdir()
+    (staging,) = (news / "_newsbeam" / "staging").glob("*/files")
     (staged,) = staging.rglob("*.parquet")
     published = news / staged.relative_to(staging).with_name("0123456789abcdef.parquet")
     staged.replace(published)
@@ -286,6 +286,19 @@ def test_the_files_of_finished_runs_can_be_read_alone(
         everything = rows_of(connection.sql("FROM 'news/articles/**/*.parquet'"))
     assert ids(rows) == written.ids(lambda *_: True)
     assert len(everything) == len(rows) + 1
+
+
+def test_what_a_commit_removed_is_not_read(written: WrittenDataset, workplace: Path) -> None:
+    """As after a compaction that was killed before it had deleted what it replaced."""
+    news = shutil.copytree(written.root, workplace / "news")
+    replaced = sorted(path.relative_to(news) for path in (news / "articles").rglob("*.parquet"))[0]
+    new = replaced.with_name("compact-000.parquet")
+    shutil.copy(news / replaced, news / new)
+    commit = Commit(2, "compact", "c", files=(DataFile(str(new)),), removed=(str(replaced),))
+    (news / "_newsbeam" / "commits" / commit.name).write_bytes(commit.encode())
+    with duckdb.connect() as connection:
+        rows = rows_of(connection.sql(FINISHED_RUNS))
+    assert ids(rows) == written.ids(lambda *_: True)
 
 
 @pytest.mark.parametrize("question", IN_PARTITIONS)
@@ -334,15 +347,15 @@ def read_error(reader: str) -> type[Exception] | tuple[type[Exception], ...]:
 
 
 def test_a_question_about_time_reads_only_the_row_groups_that_can_hold_it(
-    written: WrittenDataset, workplace: Path, ask: Ask, monkeypatch: pytest.MonkeyPatch
+    written: WrittenDataset, workplace: Path, ask: Ask
 ) -> None:
     """Rows are sorted by publication and have statistics: earlier row groups are not touched."""
-    monkeypatch.setattr(writing, "ROWS_PER_GROUP", 4)
     articles = [make_dated_article(hour, NEXT_DAY, "health", hour) for hour in range(24)]
     file = write_rows(
         article_partition(articles[0]),
         [stage_article(article, RUN_ID) for article in articles],
         workplace / "news",
+        rows_per_group=4,
     )
     shutil.copytree(written.root / "duplicates", workplace / "news" / "duplicates")
     metadata = pq.read_metadata(file)

@@ -23,6 +23,7 @@ from transforms.reading import (
     local_path,
     local_uri,
     read_source,
+    split_archive,
 )
 
 SEEN = Timestamp.from_rfc3339("2026-11-20T00:00:00Z")
@@ -388,6 +389,230 @@ def test_every_source_gives_at_least_one_page_or_failure(
     assert len({unit.origin for unit in units}) == len(units)
 
 
+# ── parts of archives ───────────────────────────────────────────────────────────────────────────
+
+
+def archived(record_id: str, kind: str = "resource", content: bytes = HTML) -> bytes:
+    return (
+        (
+            f"WARC/1.1\r\nWARC-Type: {kind}\r\nWARC-Record-ID: <{record_id}>\r\n"
+            f"WARC-Target-URI: https://news.example/{record_id}\r\nContent-Type: text/html\r\n"
+            f"Content-Length: {len(content)}\r\n\r\n"
+        ).encode()
+        + content
+        + b"\r\n\r\n"
+    )
+
+
+def as_it_is(records: list[bytes]) -> bytes:
+    return b"".join(records)
+
+
+def each_compressed(records: list[bytes]) -> bytes:
+    return b"".join(map(gzip.compress, records))
+
+
+def compressed_as_one(records: list[bytes]) -> bytes:
+    return gzip.compress(b"".join(records))
+
+
+def compressed_in_blocks(records: list[bytes]) -> bytes:
+    whole = b"".join(records)
+    blocks = (whole[start : start + 997] for start in range(0, len(whole), 997))
+    return b"".join(map(gzip.compress, blocks))
+
+
+def compressed_twice(records: list[bytes]) -> bytes:
+    return gzip.compress(each_compressed(records))
+
+
+FORMATS = [as_it_is, each_compressed, compressed_as_one, compressed_in_blocks, compressed_twice]
+PAGES = [archived(f"{number:04}") for number in range(20)]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Callable[[bytes], Source]:
+    """Write an archive."""
+
+    def write(content: bytes) -> Source:
+        path = tmp_path / "crawl.warc"
+        path.write_bytes(content)
+        return Source(str(path), len(content))
+
+    return write
+
+
+Stored = Callable[[bytes], Source]
+
+
+def units_of(*sources: Source) -> list[Page | Failure]:
+    return [unit for source in sources for unit in read_source(source, SEEN, LIMITS)]
+
+
+def damaged(content: bytes, where: float, kind: str) -> bytes:
+    at = int(where * len(content))
+    before, after = content[:at], content[at:]
+    return {
+        "cut": before,
+        "changed": before + bytes(byte ^ 0x55 for byte in after[:1]) + after[1:],
+        "lost": before + after[2:],
+        "added": before + b"words" + after,
+    }[kind]
+
+
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200, deadline=None
+)
+@given(
+    records=st.lists(
+        st.builds(
+            archived,
+            record_id=st.sampled_from(["a", "b", "a;2", "%0A", ""]),
+            kind=st.sampled_from(["resource", "conversion", "request", "warcinfo"]),
+            content=st.sampled_from([HTML, b"", HTML * 40, HTML * 900, b"\x1f\x8b\x08" * 300]),
+        ),
+        max_size=10,
+    ),
+    form=st.sampled_from(FORMATS),
+    part_bytes=st.sampled_from([1, 300, 1_000, 5_000, 70_000]),
+    damage=st.none()
+    | st.tuples(st.floats(0, 1), st.sampled_from(["cut", "changed", "lost", "added"])),
+)
+def test_the_parts_of_an_archive_give_what_the_whole_gives(
+    store: Stored,
+    records: list[bytes],
+    form: Callable[[list[bytes]], bytes],
+    part_bytes: int,
+    damage: tuple[float, str] | None,
+) -> None:
+    content = form(records)
+    source = store(damaged(content, *damage) if damage else content)
+    whole = units_of(source)
+    parts = split_archive(source, part_bytes)
+    assert units_of(*parts) == whole
+    assert all(units_of(part) for part in parts)
+    coarse = split_archive(source, 3 * part_bytes)
+    finer = [part for one in coarse for part in split_archive(one, part_bytes)]
+    assert units_of(*finer) == whole
+
+
+def test_a_part_tells_as_the_whole_does_of_two_damages_near_each_other(store: Stored) -> None:
+    # So near that what is read at a time from the start of the part on would hold both.
+    filling = b"<html>".ljust(65_000)
+    records = as_it_is([PAGES[0], archived("large", content=filling)])
+    source = store(gzip.compress(records + b"words\r\n\r\n" * 25)[:-8])
+    whole = units_of(source)
+    assert reasons(whole) == ["html", "too-large", "corrupt"]
+    assert units_of(*split_archive(source, 1)) == whole
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_parts_begin_where_others_end_and_are_about_as_large_as_asked_for(
+    store: Stored, form: Callable[[list[bytes]], bytes]
+) -> None:
+    parts = split_archive(store(form(PAGES)), 4 * len(PAGES[0]))
+    assert [len(units_of(part)) for part in parts] == [4] * 5
+    assert [part.start for part in parts] == [0, *(part.end for part in parts[:-1])]
+    assert parts[-1].end == -1
+    assert len({part.key for part in parts}) == 5
+
+
+@pytest.mark.parametrize("form", [as_it_is, each_compressed])
+def test_a_part_is_read_without_what_stands_before_it_where_that_can_be(
+    store: Stored, form: Callable[[list[bytes]], bytes]
+) -> None:
+    *_, last = split_archive(store(form(PAGES)), 4 * len(PAGES[0]))
+    assert (last.seek_bytes, last.skip_bytes) == (len(form(PAGES[:16])), 0)
+    *_, last_of_it = split_archive(last, len(PAGES[0]))
+    assert (last_of_it.seek_bytes, last_of_it.skip_bytes) == (len(form(PAGES[:19])), 0)
+
+
+def test_of_an_archive_compressed_as_one_what_stands_before_a_part_is_passed_over(
+    store: Stored,
+) -> None:
+    *_, last = split_archive(store(compressed_as_one(PAGES)), 4 * len(PAGES[0]))
+    assert (last.seek_bytes, last.skip_bytes) == (0, 16 * len(PAGES[0]))
+
+
+def test_a_part_knows_of_the_repeated_ids_in_it_and_no_others(store: Stored) -> None:
+    source = store(as_it_is([archived(name) for name in "abacad"]))
+    parts = split_archive(source, 1)
+    assert [part.repeated_as for part in parts] == [(), (), ("a;2",), (), ("a;3",), ()]
+
+
+def test_what_a_record_claims_to_hold_is_not_believed(store: Stored) -> None:
+    claims = archived("b").replace(b"Length: %d" % len(HTML), b"Length: %d" % (2**64 - 1))
+    _, last = split_archive(store(as_it_is([archived("a"), claims])), 1_000)
+    assert last.known_bytes == 1_000
+    assert reasons(units_of(last)) == ["truncated"]
+
+
+def test_records_that_are_no_pages_make_no_part_of_their_own(store: Stored) -> None:
+    requests = [archived(f"request-{number}", "request") for number in range(9)]
+    source = store(as_it_is([*requests, PAGES[0], *requests, PAGES[1], *requests]))
+    assert [len(units_of(part)) for part in split_archive(source, 1)] == [1, 1]
+
+
+def test_an_archive_without_pages_is_not_split_and_rejected_as_a_whole(store: Stored) -> None:
+    source = store(as_it_is([archived(str(number), "request") for number in range(9)]))
+    assert split_archive(source, 1) == [source]
+    assert only_failure(units_of(source)).reason == "empty"
+
+
+@pytest.mark.parametrize(
+    "content", [as_it_is(PAGES[:4]), HTML * 99, gzip.compress(HTML * 99), b"", b"WARC/1.1\r\n"]
+)
+def test_what_fits_or_is_no_archive_is_its_own_only_part(store: Stored, content: bytes) -> None:
+    source = store(content)
+    assert split_archive(source, 4 * len(PAGES[0])) == [source]
+
+
+def test_what_cannot_be_opened_is_its_own_only_part(tmp_path: Path) -> None:
+    for source in (Source(str(tmp_path), -1), Source(str(tmp_path / "gone.warc"), -1)):
+        assert split_archive(source, 1) == [source]
+
+
+def test_parts_of_a_file_that_vanished_fail_each_under_its_own_origin(store: Stored) -> None:
+    source = store(as_it_is(PAGES))
+    parts = split_archive(source, 8 * len(PAGES[0]))
+    Path(source.uri).unlink()
+    failures = units_of(*parts)
+    assert reasons(failures) == ["not-found"] * 3
+    assert [failure.origin for failure in failures] == [
+        f"{source.uri}#@0",
+        f"{source.uri}#@{parts[1].start}",
+        source.uri,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("form", "expected"),
+    [
+        (as_it_is, ["truncated", "truncated", "corrupt"]),
+        (compressed_as_one, ["truncated", "truncated", "truncated"]),
+    ],
+)
+def test_parts_of_an_archive_that_shrank_say_that_it_has_changed(
+    store: Stored, form: Callable[[list[bytes]], bytes], expected: list[str]
+) -> None:
+    source = store(form(PAGES))
+    parts = split_archive(source, 8 * len(PAGES[0]))
+    Path(source.uri).write_bytes(form(PAGES[:2]))
+    *pages, _, _, _ = units = units_of(*parts)
+    assert [page.origin for page in pages] == [f"{source.uri}#0000", f"{source.uri}#0001"]
+    failures = [unit for unit in units if isinstance(unit, Failure)]
+    assert reasons(failures) == expected
+    assert len({failure.origin for failure in failures}) == 3
+    assert all("changed since it was listed" in failure.message for failure in failures[:-1])
+
+
+def test_a_first_part_of_what_is_no_archive_any_more_is_corrupt(store: Stored) -> None:
+    source = store(as_it_is(PAGES))
+    first, *_ = split_archive(source, 8 * len(PAGES[0]))
+    Path(source.uri).write_bytes(HTML)
+    assert only_failure(units_of(first)).reason == "corrupt"
+
+
 # ── the stage ───────────────────────────────────────────────────────────────────────────────────
 
 
@@ -409,3 +634,11 @@ def test_the_stage_gives_pages_failures_and_a_count_for_each_source(tmp_path: Pa
         assert_that(read.sources_read, equal_to(counts), label="counts")
     assert read.pages.element_type is Page
     assert read.failures.element_type is Failure
+
+
+def test_the_stage_counts_each_part_of_an_archive(store: Stored) -> None:
+    parts = split_archive(store(as_it_is(PAGES)), 8 * len(PAGES[0]))
+    with test_pipeline.TestPipeline(runner=local_runner(1)) as pipeline:
+        read = pipeline | beam.Create(parts) | ReadPages(observed_at=SEEN, limits=LIMITS)
+        counts = [("source", part.key, count) for part, count in zip(parts, (8, 8, 4), strict=True)]
+        assert_that(read.sources_read, equal_to(counts))

@@ -6,7 +6,7 @@ import errno
 
 import pytest
 
-from pipelines.run import _last_line, _refusal
+from pipelines.steps import _last_line, _refusal
 
 FULL = "OSError: [Errno 28] No space left on device [while running 'WriteArticles/ParDo(_Write)']"
 

@@ -10,6 +10,9 @@ import pytest
 from pipelines.config import UsageError
 from pipelines.sources import list_sources
 from transforms.reading import local_path
+from transforms.storage import open_store
+
+NOWHERE = open_store("none")
 
 
 @pytest.fixture
@@ -21,8 +24,9 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "in"
 
 
-def names(folder: Path, *given: str, output: Path = Path("none")) -> list[str]:
-    return [str(Path(s.uri).relative_to(folder)) for s in list_sources(given, output)]
+def names(folder: Path, *given: str, output: Path | str = "none") -> list[str]:
+    sources = list_sources(given, open_store(str(output)))
+    return [str(Path(source.uri).relative_to(folder)) for source in sources]
 
 
 def test_a_folder_is_searched_through_without_hidden_entries(folder: Path) -> None:
@@ -156,29 +160,40 @@ def test_a_file_url_is_a_local_path(folder: Path) -> None:
 
 
 def test_what_is_missing_stays_in_the_list_to_be_accounted_for(folder: Path) -> None:
-    sources = list_sources((str(folder / "a.txt"), str(folder / "missing.txt")), Path("none"))
+    sources = list_sources((str(folder / "a.txt"), str(folder / "missing.txt")), NOWHERE)
     assert [source.size_bytes for source in sources] == [4, -1]
+
+
+def test_the_version_of_a_file_changes_when_it_does(folder: Path) -> None:
+    def version() -> str:
+        (source,) = list_sources((str(folder / "a.txt"),), NOWHERE)
+        return source.version
+
+    os.utime(folder / "a.txt", ns=(1, 1))
+    before = version()
+    os.utime(folder / "a.txt", ns=(1, 2))
+    assert (before, version()) == ("1", "2")
 
 
 def test_sources_that_name_nothing_at_all_are_bad_usage(folder: Path) -> None:
     with pytest.raises(UsageError, match=r"missing\.txt"):
-        list_sources((str(folder / "missing.txt"), f"{folder}/*.warc"), Path("none"))
+        list_sources((str(folder / "missing.txt"), f"{folder}/*.warc"), NOWHERE)
 
 
 def test_an_empty_folder_has_nothing_to_list(tmp_path: Path) -> None:
-    assert list_sources((str(tmp_path),), Path("none")) == []
+    assert list_sources((str(tmp_path),), NOWHERE) == []
 
 
 @pytest.mark.parametrize("given", ["", "file://"])
 def test_an_empty_source_is_bad_usage(folder: Path, given: str) -> None:
     with pytest.raises(UsageError, match="an empty source is given"):
-        list_sources((str(folder), given), Path("none"))
+        list_sources((str(folder), given), NOWHERE)
 
 
 @pytest.mark.parametrize("given", ["a\0b", "file:///a%00b", "\ud800", "nosuch://\udce9", "x\0*"])
 def test_what_can_be_no_name_is_bad_usage(folder: Path, given: str) -> None:
     with pytest.raises(UsageError):
-        list_sources((str(folder), given), Path("none"))
+        list_sources((str(folder), given), NOWHERE)
 
 
 def test_a_home_of_nobody_is_a_name_like_others(
@@ -189,7 +204,7 @@ def test_a_home_of_nobody_is_a_name_like_others(
     (folder / "~no such user" / "d.txt").write_text("text")
     assert names(folder, "~no such user/*.txt") == ["~no such user/d.txt"]
     with pytest.raises(UsageError, match="names no file that exists"):
-        list_sources(("~no such user/x.txt",), Path("none"))
+        list_sources(("~no such user/x.txt",), NOWHERE)
 
 
 def test_a_folder_with_glob_characters_may_stand_before_a_glob(tmp_path: Path) -> None:
@@ -200,7 +215,7 @@ def test_a_folder_with_glob_characters_may_stand_before_a_glob(tmp_path: Path) -
 
 def test_a_glob_without_match_stays_in_the_list_as_well(folder: Path) -> None:
     given = (str(folder / "a.txt"), f"{folder}/{'x' * 300}/*.html")
-    assert [source.size_bytes for source in list_sources(given, Path("none"))] == [4, -1]
+    assert [source.size_bytes for source in list_sources(given, NOWHERE)] == [4, -1]
 
 
 ODD_NAMES = [
@@ -216,7 +231,7 @@ ODD_NAMES = [
 def test_names_that_cannot_be_told_as_text_become_uris_that_lead_back(tmp_path: Path) -> None:
     for name in ODD_NAMES:
         (tmp_path / os.fsdecode(name)).write_bytes(name)
-    sources = list_sources((str(tmp_path),), Path("none"))
+    sources = list_sources((str(tmp_path),), NOWHERE)
     assert {source.uri.encode() for source in sources} == {
         b"file://%b/%b" % (os.fsencode(tmp_path), encoded)
         for encoded in (b"caf%E9.txt", b"two%0Alines.txt", b"a%231.txt")
@@ -226,4 +241,4 @@ def test_names_that_cannot_be_told_as_text_become_uris_that_lead_back(tmp_path: 
     }
     assert {Path(local_path(source.uri)).read_bytes() for source in sources} == set(ODD_NAMES)
     for source in sources:
-        assert list_sources((source.uri,), Path("none")) == [source]
+        assert list_sources((source.uri,), NOWHERE) == [source]

@@ -3,8 +3,11 @@
 Reading
     ``reading``        ``ReadPages``: files to pages, kind by kind
     ``decoding``       bytes to text: which encoding, and how sure
-    ``archives``       WARC records to pages
+    ``objects``        objects in S3 and Google Cloud Storage: listed, and streamed
+    ``gunzip``         gzip streams, up to the last byte that can be had
+    ``archives``       WARC records to pages, and where in an archive they stand
     ``feeds``          saved RSS and Atom to pages
+    ``replaying``      ``RetryFailures``: rows of failures to the pages they were about
 Extracting
     ``extraction``     ``ExtractArticles``: pages to articles
     ``segmentation``   the articles of a text dump
@@ -13,12 +16,17 @@ Extracting
     ``page_metadata``  what a saved page says about its article, and where
     ``bylines``        authors, agencies and desks in a line
     ``dates``          publication dates, and how far to trust them
+Keeping
+    ``slicing``        ``StageArticles``, ``StageFailures``: a slice's units into durable blocks
+    ``staging``        the files of a block, and references into them
+    ``storage``        local folders and object stores, with one set of promises
 Comparing
     ``fingerprints``   ``FingerprintArticles``: articles to what is compared
     ``shingles``       hashes, shingles, signatures and anchors of a text
     ``known``          ``ReadKnown``, ``SetAsideUnchanged`` …: the dataset is its own memory
     ``deduplication``  ``AssignCopies``: which text is a copy of which
-    ``merging``        ``MergeCopies``: canonical rows take what their copies know better
+    ``verdicts``       what was decided about each text, in a file for each block
+    ``merging``        ``NumberRevisions``, ``MergeCopies``: works, and what their copies know
 Enriching
     ``enrichment``     ``EnrichArticles``: language, entities and topics, a batch at a time
     ``language``       the language of a text
@@ -26,7 +34,8 @@ Enriching
     ``gazetteer``      countries and cities by name
     ``topics``         the 17 top-level IPTC Media Topics
 Writing and accounting
-    ``writing``        ``WriteTable``, ``WriteReport``: partitioned Parquet in the staging folder
+    ``writing``        ``WriteRuns``, ``AssembleTables``: rows to partitioned Parquet, staged
+    ``compaction``     sorted Parquet: merging many files into few, in row groups
     ``accounts``       the lines of the run's account
     ``ledger``         ``BalanceLedger``: nothing lost, nothing silent
     ``progress``       ``TallyProgress``: what a person watches meanwhile

@@ -10,13 +10,18 @@ from schemas.records import Article, Failure, Fingerprint, LedgerEntry, Page, So
 
 
 def open_source(source: Source) -> LedgerEntry:
-    """A file that the run was told to read."""
-    return LedgerEntry("source", source.uri, opened=1, closed=0)
+    """A file that the run was told to read, or a part of it."""
+    return LedgerEntry("source", source.key, opened=1, closed=0)
 
 
-def close_source(uri: str, pages: int) -> LedgerEntry:
+def open_retry(failure_id: str) -> LedgerEntry:
+    """A failure that is tried again."""
+    return LedgerEntry("source", failure_id, opened=1, closed=0)
+
+
+def close_source(key: str, pages: int) -> LedgerEntry:
     """A file that was read to its end or to where it broke, with what it gave."""
-    return LedgerEntry("source", uri, opened=0, closed=1, children=pages)
+    return LedgerEntry("source", key, opened=0, closed=1, children=pages)
 
 
 def open_page(page: Page) -> LedgerEntry:
@@ -34,8 +39,13 @@ def unread_page(failure: Failure) -> LedgerEntry:
     return LedgerEntry("page", failure.origin, opened=1, closed=1, children=1)
 
 
+def open_unit(origin: str) -> LedgerEntry:
+    """An article, rejection or failure that came out of a page."""
+    return LedgerEntry("unit", origin, opened=1, closed=0)
+
+
 def open_article(article: Article) -> LedgerEntry:
-    """An article that was extracted."""
+    """An article that is taken up again from its block."""
     note = ""
     if article.extraction.repaired:
         note = (
@@ -46,9 +56,14 @@ def open_article(article: Article) -> LedgerEntry:
 
 
 def open_failure(failure: Failure) -> LedgerEntry:
-    """A rejection or failure."""
+    """A rejection or failure that is taken up again from its block."""
     note = f"{failure.kind}: {failure.origin}: {failure.message}"
     return LedgerEntry("unit", failure.origin, opened=1, closed=0, note=note)
+
+
+def close_staged(origin: str) -> LedgerEntry:
+    """An article, rejection or failure whose slice keeps it until the run is decided."""
+    return LedgerEntry("unit", origin, opened=0, closed=1, outcome="staged")
 
 
 def close_unchanged(fingerprint: Fingerprint) -> LedgerEntry:

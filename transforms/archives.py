@@ -7,6 +7,9 @@ Python and took twice as long (2,400 pages of 408 MB, compressed record by recor
 0.45 s). Two things neither says are added here: that an archive was cut (fastwarc ends quietly),
 and the decoding of a payload whose stated encoding is not its real one, as in archives whose
 crawler stored the payload decoded and the headers as they were.
+
+A large archive can be read in parts: ``index_archive`` says where records begin, and
+``read_archive`` of a part gives what the whole would have given from there on.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ import io
 import re
 import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC
 from typing import NamedTuple, Protocol
@@ -25,7 +28,7 @@ from apache_beam.utils.timestamp import Timestamp
 from fastwarc.stream_io import BrotliReader, ChunkedReader, ZstdReader
 from fastwarc.warc import ArchiveIterator, WarcRecord, WarcRecordType
 
-from schemas.records import Failure, Page
+from schemas.records import Failure, Page, Source
 
 _PAGE_RECORDS = WarcRecordType.response | WarcRecordType.resource | WarcRecordType.conversion
 _HTML_TYPES = frozenset({"text/html", "application/xhtml+xml"})
@@ -93,30 +96,37 @@ class _Watched:
     """A stream that remembers the first error that reading it raised.
 
     fastwarc takes an error of the stream below for one of the archive's own or for its end, so the
-    error is kept here to be told apart.
+    error is kept here to be told apart. What is read ends where a multiple of a number of bytes
+    does, counted from the start of the archive: so it never depends on where a part begins what was
+    read already when fastwarc comes upon damage.
     """
 
-    def __init__(self, stream: ByteStream) -> None:
+    def __init__(self, stream: ByteStream, start: int = 0, end: int = -1) -> None:
         self._stream = stream
-        self.read_bytes = 0
+        self._end = end
+        self.position = start
+        """How much of the archive, decompressed, stands before what is still to be read."""
         self.error: EOFError | OSError | zlib.error | None = None
 
     def read(self, size: int = -1, /) -> bytes:
-        if self.error is not None:
-            return b""
+        wanted = _READ_BYTES - self.position % _READ_BYTES
+        if size >= 0:
+            wanted = min(wanted, size)
+        if self._end >= 0:
+            wanted = min(wanted, self._end - self.position)
+        pieces: list[bytes] = []
         try:
-            chunk = self._stream.read(_READ_BYTES if size < 0 else size)
+            while self.error is None and wanted and (piece := self._stream.read(wanted)):
+                pieces.append(piece)
+                wanted -= len(piece)
         except (EOFError, OSError, zlib.error) as error:
             self.error = error
-            return b""
-        self.read_bytes += len(chunk)
+        chunk = b"".join(pieces)
+        self.position += len(chunk)
         return chunk
 
-    def is_at_end(self) -> bool:
-        return self.error is not None or not self._stream.read(1)
-
     def tell(self) -> int:
-        return self.read_bytes
+        return self.position
 
     def seek(self, offset: int, whence: int = 0) -> int:
         raise io.UnsupportedOperation("an archive is read from start to end")
@@ -162,9 +172,48 @@ class PartOrigins:
         return f"{self._uri}#{name}"
 
 
+class RecordMark(NamedTuple):
+    """Where a record of an archive begins."""
+
+    position: int
+    """In decompressed bytes."""
+    content_bytes: int
+    """Size of what follows its header."""
+    is_page: bool
+    """Whether it is of a type that gives a page, or a failure instead of one."""
+    renamed: str | None
+    """What it is called in its origin instead of by its id, if an earlier record has that id."""
+
+
+def index_archive(stream: ByteStream, source: Source) -> Iterator[RecordMark]:
+    """Give where the records of a WARC archive begin, in their order; their content is passed over.
+
+    As ``read_archive``, it may be given a part. It ends where the archive is damaged, after the
+    mark of the record that the damage is in if its header is whole; whoever reads that far is told
+    of the damage. Of every record that gives a page the name is held until the end.
+
+    Raises:
+        OSError: the stream cannot be read.
+    """
+    watched = _Watched(stream, source.start, source.end)
+    origin_of = _origins(source)
+    try:
+        for number, record in _records(watched, source.records_before):
+            is_page = bool(record.record_type & _PAGE_RECORDS)
+            renamed = None
+            if is_page:
+                name = origin_of(record).removeprefix(f"{source.uri}#")
+                renamed = name if name != escape_id(_record_id(record)) else None
+            yield RecordMark(record.stream_pos, record.content_length, is_page, renamed)
+            if _pass_over_rest(record, watched, number) is not None:
+                return
+    except ArchiveDamage:
+        return
+
+
 def read_archive(
     stream: ByteStream,
-    uri: str,
+    source: Source,
     observed_at: Timestamp,
     *,
     max_record_bytes: int,
@@ -174,8 +223,8 @@ def read_archive(
     """Give the pages of a WARC archive, and a failure for each record that should have been one.
 
     Args:
-        stream: the archive, decompressed.
-        uri: of the file, for the origins.
+        stream: the archive, decompressed; for a part of one, from where the part begins.
+        source: the file, for the origins, or a part of it.
         observed_at: the start of the run, taken for a record without a usable ``WARC-Date`` and
             for one whose date lies after it.
         max_record_bytes: bound of a record's payload, as stored and once decoded.
@@ -186,11 +235,37 @@ def read_archive(
         ArchiveDamage: the archive is cut or broken; every record before has been given.
         OSError: the stream cannot be read.
     """
-    watched = _Watched(stream)
-    iterator = iter(ArchiveIterator(watched, parse_http=False, stream_detect=False))
+    watched = _Watched(stream, source.start, source.end)
     limits = _Limits(max_record_bytes, max_payload_bytes)
-    origins = PartOrigins(uri)
-    records = 0
+    origin_of = _origins(source)
+    for number, record in _records(watched, source.records_before):
+        unit: Page | Failure | None = None
+        if record.record_type & _PAGE_RECORDS:
+            unit = _read_record(record, origin_of(record), source.uri, observed_at, limits)
+        elif skipped is not None:
+            skipped[str(record.record_type)] += 1
+        damage = _pass_over_rest(record, watched, number)
+        if isinstance(unit, Failure) and (damage is not None or unit.reason == "truncated"):
+            # The record that the archive ends in: one failure says so, and has the record's URL.
+            if damage is not None:
+                unit = replace(unit, kind="failed", reason=damage.reason, message=str(damage))
+            yield unit
+            return
+        if damage is not None:
+            raise damage
+        if unit is not None:
+            yield unit
+    if watched.position < source.end:
+        raise ArchiveDamage(
+            "truncated",
+            f"the archive ends {source.end - watched.position:,} bytes before the end of the part "
+            "of it that was to be read: it has changed since it was listed",
+        )
+
+
+def _records(watched: _Watched, records: int) -> Iterator[tuple[int, WarcRecord]]:
+    """Each record with its number, counted on from ``records``; its content is yet to be read."""
+    iterator = iter(ArchiveIterator(watched, parse_http=False, stream_detect=False))
     while True:
         try:
             record = next(iterator, None)
@@ -203,30 +278,37 @@ def read_archive(
             break
         if not (record.headers.get("Content-Length") or "").strip().isdecimal():
             # Obligatory (ISO 28500, 5.3), and what every other record is found by.
+            is_last = _is_last(iterator)
             raise _stream_damage(watched, records) or ArchiveDamage(
-                "truncated" if watched.is_at_end() else "corrupt",
+                "truncated" if is_last else "corrupt",
                 f"the header of the record after the first {records:,} states no length",
             )
         records += 1
-        unit: Page | Failure | None = None
-        if record.record_type & _PAGE_RECORDS:
-            unit = _read_record(record, origins.of(_record_id(record)), uri, observed_at, limits)
-        elif skipped is not None:
-            skipped[str(record.record_type)] += 1
-        damage = _pass_over_rest(record, watched, records)
-        if isinstance(unit, Failure) and (damage is not None or unit.reason == "truncated"):
-            # The record that the archive ends in: one failure says so, and has the record's URL.
-            if damage is not None:
-                unit = replace(unit, kind="failed", reason=damage.reason, message=str(damage))
-            yield unit
-            return
-        if damage is not None:
-            raise damage
-        if unit is not None:
-            yield unit
+        yield records, record
     damage = _stream_damage(watched, records)
     if damage is not None:
         raise damage
+
+
+def _is_last(iterator: Iterator[WarcRecord]) -> bool:
+    try:
+        return next(iterator, None) is None
+    except OSError:
+        return False
+
+
+def _origins(source: Source) -> Callable[[WarcRecord], str]:
+    """What gives the records of an archive, or of a part of one, their origins."""
+    if not source.start:
+        origins = PartOrigins(source.uri)
+        return lambda record: origins.of(_record_id(record))
+    repeated = dict(zip(source.repeated_at, source.repeated_as, strict=True))
+
+    def origin_of(record: WarcRecord) -> str:
+        name = repeated.get(record.stream_pos) or escape_id(_record_id(record))
+        return f"{source.uri}#{name}"
+
+    return origin_of
 
 
 def _pass_over_rest(record: WarcRecord, watched: _Watched, records: int) -> ArchiveDamage | None:
@@ -251,13 +333,13 @@ def _stream_damage(watched: _Watched, records: int) -> ArchiveDamage | None:
         return ArchiveDamage(
             "truncated",
             f"the compressed archive ends early, after {records:,} whole records "
-            f"({watched.read_bytes:,} bytes decompressed)",
+            f"({watched.position:,} bytes decompressed)",
         )
     if isinstance(error, zlib.error | gzip.BadGzipFile):
         return ArchiveDamage(
             "corrupt",
             f"the compressed archive is damaged after {records:,} whole records "
-            f"({watched.read_bytes:,} bytes decompressed): {_sentence(error)}",
+            f"({watched.position:,} bytes decompressed): {_sentence(error)}",
         )
     raise error
 

@@ -1,7 +1,9 @@
 """Finding copies of one text, and settling which text is the canonical one.
 
-In: ``Fingerprint`` of the run's texts and of the dataset's rows. Out: ``Assignment``, one for each
-text of the run. Bounded; no failures. Bodies do not travel here, only fingerprints.
+In: ``StagedBlock`` of the run's texts, and of fingerprints of the dataset's rows. Out: ``Verdict``,
+one for each text of the run that is a copy, or has copies. Bounded; no failures. Neither bodies nor
+fingerprints travel here, only keys and references; a fingerprint is read from its block where two
+texts are compared.
 
 Four steps, the first three in Beam's own terms:
 
@@ -10,30 +12,39 @@ Four steps, the first three in Beam's own terms:
    the horizon always meet: the window that starts at the last multiple of the horizon before the
    earlier copy reaches at least one horizon beyond it. What shares a key in a window is a
    candidate pair.
-2. **Links.** Candidate pairs are joined with both fingerprints and verified: a link needs equal
-   content hashes, or a Jaccard similarity of the shingles above the threshold, or that one text
-   contains nearly all of the other.
-3. **Components.** Connected components of the links (only origins travel to this step).
+2. **Links.** Candidate pairs are verified on their fingerprints: a link needs equal content
+   hashes, or a Jaccard similarity of the shingles above the threshold, or that one text contains
+   nearly all of the other.
+3. **Components.** Connected components of the links (only references travel to this step).
 4. **Settling.** In each component the canonical text is chosen by a rule that does not depend on
    order, and each member is held against *it*: what is a copy only of a copy starts a cluster of
    its own, so that no chain of small steps joins different stories.
+
+Nothing here depends on how the texts were cut into blocks: where an order matters, it is that of
+the texts' observation and origin.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import NamedTuple
 
 import apache_beam as beam
 import numpy as np
 import numpy.typing as npt
 from apache_beam.pvalue import PCollection
 from apache_beam.transforms import window
+from apache_beam.transforms.window import TimestampedValue
+from apache_beam.utils.timestamp import Timestamp
 
-from schemas.records import SIGNATURE_LENGTH, Assignment, Fingerprint
+from schemas.records import SIGNATURE_LENGTH, Assignment, Fingerprint, StagedBlock, Verdict
+from transforms.staging import compared_prints, read_prints, ref_of
+from transforms.storage import Store
 
 DEFAULT_THRESHOLD = 0.5
 """Jaccard similarity of three-word shingles from which two texts are near copies; see
@@ -49,11 +60,13 @@ _HUBS = 8
 BUCKET_SHARDS = 16
 """Groups that the keys of all texts are spread over: as many workers can share the pairing."""
 _CANDIDATE_RECALL = 0.98
+_MEMBERS_PER_BATCH = 2_000
 
 Keys = npt.NDArray[np.uint64]
 Shingles = npt.NDArray[np.uint32]
-Member = tuple[str, int, str]
-"""What meets others in a bucket: (origin, observed at in microseconds, content hash)."""
+Member = tuple[int, int, int]
+"""What meets others in a bucket: (key of its origin, observed at in microseconds, start of its
+content hash). The first orders members; it does not change with the slices of a run."""
 
 
 def lsh_shape(threshold: float) -> tuple[int, int]:
@@ -99,7 +112,7 @@ def representatives(members: Iterable[Member]) -> list[Member]:
     The others are its exact copies, which meet it under their content hash. Without this, a text
     with many copies would be compared with each of them under each of its keys.
     """
-    least: dict[tuple[int, str], Member] = {}
+    least: dict[tuple[int, int], Member] = {}
     for member in members:
         _, observed, content = member
         least[observed, content] = min(member, least.get((observed, content), member))
@@ -110,8 +123,8 @@ def candidate_pairs(
     members: Iterable[Member],
     horizon_micros: int,
     centrality: Mapping[Member, int] = MappingProxyType({}),
-) -> Iterator[tuple[str, str]]:
-    """Pairs of origins in one bucket that were observed within the horizon, lesser origin first.
+) -> Iterator[tuple[Member, Member]]:
+    """Pairs in one bucket that were observed within the horizon, the lesser member first.
 
     A bucket of more than ``MAX_PAIRED_BUCKET`` members is one text with many copies, or a phrase
     that many texts share. There each member is paired with the one before it and with a few hubs:
@@ -133,37 +146,83 @@ def candidate_pairs(
             for hub in sorted(half, key=lambda m: (-centrality.get(m, 0), m[0]))[:_HUBS]
         ]
         pairs = itertools.chain(itertools.pairwise(ordered), itertools.product(hubs, ordered))
-    for (left, left_observed, _), (right, right_observed, _) in pairs:
-        if left != right and abs(left_observed - right_observed) <= horizon_micros:
+    for left, right in pairs:
+        if left != right and abs(left[1] - right[1]) <= horizon_micros:
             yield (left, right) if left < right else (right, left)
 
 
-def pairs_of_shard(
-    entries: Iterable[tuple[Member, bytes]], horizon_micros: int
-) -> set[tuple[str, str]]:
-    """The candidate pairs among members with their keys (little-endian uint64) of one shard."""
-    members: list[Member] = []
-    keys: list[Keys] = []
-    for member, packed in entries:
-        members.append(member)
-        keys.append(np.frombuffer(packed, "<u8"))
-    all_keys = np.concatenate(keys)
-    owners = np.repeat(np.arange(len(members)), [part.size for part in keys])
+class KeyBlock(NamedTuple):
+    """Texts with their keys of one shard, packed: they are many, and an element each costs more."""
+
+    refs: bytes
+    """int64 for each text."""
+    members: bytes
+    """Three uint64 for each text: ``Member``."""
+    key_counts: bytes
+    """int64 for each text: how many of the keys are its."""
+    keys: bytes
+    """uint64 for each key."""
+
+
+def origin_key(origin: str) -> int:
+    """A number for an origin, 63 bits, by which members are ordered."""
+    digest = hashlib.blake2b(origin.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest, "little") >> 1
+
+
+def member_of(fingerprint: Fingerprint) -> Member:
+    """What of a fingerprint meets others in a bucket."""
+    content = int(fingerprint.content_hash[:15], 16)
+    return origin_key(fingerprint.origin), int(fingerprint.observed_at.micros), content
+
+
+def pack_keys(texts: Sequence[tuple[int, Member, Keys]]) -> KeyBlock:
+    """Pack texts: their references, what meets others, and keys."""
+    return KeyBlock(
+        np.array([ref for ref, _, _ in texts], "<i8").tobytes(),
+        np.array([member for _, member, _ in texts], "<i8").tobytes(),
+        np.array([keys.size for _, _, keys in texts], "<i8").tobytes(),
+        np.concatenate([keys for _, _, keys in texts]).astype("<u8").tobytes(),
+    )
+
+
+def pairs_of_shard(blocks: Iterable[KeyBlock], horizon_micros: int) -> npt.NDArray[np.int64]:
+    """The candidate pairs among the texts of one shard: n × 2 references, the lesser first."""
+    packed = list(blocks)
+    refs = np.concatenate([np.frombuffer(block.refs, "<i8") for block in packed])
+    triples = np.concatenate([np.frombuffer(block.members, "<i8") for block in packed])
+    counts = np.concatenate([np.frombuffer(block.key_counts, "<i8") for block in packed])
+    all_keys = np.concatenate([np.frombuffer(block.keys, "<u8") for block in packed])
+    owners = np.repeat(np.arange(refs.size), counts)
     order = np.argsort(all_keys, kind="stable")
     all_keys, owners = all_keys[order], owners[order]
     starts = np.flatnonzero(np.concatenate([[True], all_keys[1:] != all_keys[:-1]]))
     ends = np.append(starts[1:], all_keys.size)
     # How often a member meets others: what all copies were made from meets them most.
     met = np.repeat(ends - starts, ends - starts) - 1
-    meetings = np.bincount(owners, weights=met, minlength=len(members)).astype(np.int64)
-    centrality = dict(zip(members, meetings.tolist(), strict=True))
-    pairs: set[tuple[str, str]] = set()
-    for start, end in zip(starts[ends - starts > 1], ends[ends - starts > 1], strict=True):
-        bucket = [members[owner] for owner in owners[start:end]]
+    meetings = np.bincount(owners, weights=met, minlength=refs.size).astype(np.int64)
+    shared = np.flatnonzero(ends - starts > 1)
+    meets = np.zeros(refs.size, bool)
+    for bucket in shared:
+        meets[owners[starts[bucket] : ends[bucket]]] = True
+    members: dict[int, Member] = {
+        own: (int(origin), int(observed), int(content))
+        for own, (origin, observed, content) in zip(
+            np.flatnonzero(meets).tolist(), triples.reshape(-1, 3)[meets], strict=True
+        )
+    }
+    centrality = {member: int(meetings[own]) for own, member in members.items()}
+    ref_by_member = {member: int(refs[own]) for own, member in members.items()}
+    pairs: set[tuple[int, int]] = set()
+    for bucket in shared:
+        start, end = starts[bucket], ends[bucket]
+        met_here = [members[int(own)] for own in owners[start:end]]
         if not int(all_keys[start]) & 1:
-            bucket = representatives(bucket)
-        pairs.update(candidate_pairs(bucket, horizon_micros, centrality))
-    return pairs
+            met_here = representatives(met_here)
+        for left, right in candidate_pairs(met_here, horizon_micros, centrality):
+            a, b = ref_by_member[left], ref_by_member[right]
+            pairs.add((a, b) if a < b else (b, a))
+    return np.array(sorted(pairs), dtype=np.int64).reshape(-1, 2)
 
 
 def _shingles(fingerprint: Fingerprint) -> Shingles:
@@ -201,30 +260,26 @@ def copy_kind(alike: Likeness, left: Fingerprint, right: Fingerprint, threshold:
     return "near" if alike.jaccard >= threshold else ""
 
 
-def verified_link(
-    left: Fingerprint, right: Fingerprint, threshold: float
-) -> tuple[str, str] | None:
-    """The pair of origins if the two are copies, else None."""
-    if copy_kind(likeness(left, right), left, right, threshold):
-        return left.origin, right.origin
-    return None
+def are_copies(left: Fingerprint, right: Fingerprint, threshold: float) -> bool:
+    """Whether two texts are linked: one is a copy of the other, of whatever kind."""
+    return bool(copy_kind(likeness(left, right), left, right, threshold))
 
 
-def connected_components(links: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Each linked origin's component, named by its least member (union-find, path halving)."""
-    parent: dict[str, str] = {}
+def connected_components(links: Iterable[tuple[int, int]]) -> dict[int, int]:
+    """Each linked text's component, named by its least member (union-find, path halving)."""
+    parent: dict[int, int] = {}
 
-    def root(origin: str) -> str:
-        parent.setdefault(origin, origin)
-        while parent[origin] != origin:
-            parent[origin] = parent[parent[origin]]
-            origin = parent[origin]
-        return origin
+    def root(text: int) -> int:
+        parent.setdefault(text, text)
+        while parent[text] != text:
+            parent[text] = parent[parent[text]]
+            text = parent[text]
+        return text
 
     for left, right in links:
         low, high = sorted((root(left), root(right)))
         parent[high] = low
-    return {origin: root(origin) for origin in parent}
+    return {text: root(text) for text in parent}
 
 
 def choose_canonical(members: Sequence[Fingerprint]) -> Fingerprint:
@@ -372,130 +427,191 @@ def _assignment(member: Fingerprint, match: Match) -> Assignment:
     )
 
 
+def _packed(pairs: npt.NDArray[np.int64]) -> bytes:
+    return pairs.astype("<i8").tobytes()
+
+
+def _unpacked(packed: Iterable[bytes]) -> npt.NDArray[np.int64]:
+    return np.frombuffer(b"".join(packed), "<i8").reshape(-1, 2)
+
+
+ShardBlock = tuple[int, tuple[bytes, bytes, bytes, bytes]]
+
+
+class _Keys(beam.DoFn):
+    """A block → its texts' keys by shard, each horizon's worth of time by itself."""
+
+    def __init__(self, store: Store, horizon_micros: int, bands: int, rows: int) -> None:
+        self._store = store
+        self._horizon_micros = horizon_micros
+        self._bands = bands
+        self._rows = rows
+
+    def process(self, block_and_set_aside: tuple[StagedBlock, bytes]) -> Iterator[TimestampedValue]:
+        block, set_aside = block_and_set_aside
+        skipped = np.frombuffer(set_aside, bool) if set_aside else np.zeros(block.rows, bool)
+        grouped: dict[tuple[int, int], list[tuple[int, Member, Keys]]] = {}
+        for row, fingerprint in enumerate(read_prints(self._store, block)):
+            if skipped[row]:
+                continue
+            member = member_of(fingerprint)
+            period = member[1] // self._horizon_micros
+            keys = bucket_keys(fingerprint, self._bands, self._rows)
+            shards = shard_of(keys)
+            for shard in np.unique(shards).tolist():
+                grouped.setdefault((period, shard), []).append(
+                    (ref_of(block.number, row), member, keys[shards == shard])
+                )
+        # All that was observed from one multiple of the horizon to the next lies in the same
+        # windows, whichever moment of it stands for all.
+        for (period, shard), texts in grouped.items():
+            moment = Timestamp(micros=period * self._horizon_micros)
+            yield TimestampedValue((shard, tuple(pack_keys(texts))), moment)
+
+
 class _Pairs(beam.DoFn):
     def __init__(self, horizon_micros: int) -> None:
         self._horizon_micros = horizon_micros
 
     def process(
-        self, shard: tuple[int, Iterable[tuple[Member, bytes]]]
-    ) -> Iterator[tuple[str, str]]:
-        yield from pairs_of_shard(shard[1], self._horizon_micros)
+        self, shard: tuple[int, Iterable[tuple[bytes, ...]]]
+    ) -> Iterator[tuple[int, bytes]]:
+        pairs = pairs_of_shard((KeyBlock(*block) for block in shard[1]), self._horizon_micros)
+        spread = pairs[:, 0] % BUCKET_SHARDS
+        for group in np.unique(spread).tolist():
+            yield group, _packed(pairs[spread == group])
 
 
 @dataclass
 class FindCandidates(beam.PTransform):
-    """``Fingerprint`` → candidate pairs of origins, each once, in the global window.
+    """(``StagedBlock``, mask of texts to leave out) → (group, packed candidate pairs of it).
 
     A text has some 80 keys, most of which nothing else has. A group for each would cost Beam far
     more than what is in it, so keys travel packed, and are grouped by shard and then in NumPy.
+    A pair may come more than once, always in the same group, and in the global window.
     """
 
+    store: Store
     threshold: float = DEFAULT_THRESHOLD
     horizon_seconds: int = DEFAULT_HORIZON_SECONDS
 
-    def expand(self, fingerprints: PCollection[Fingerprint]) -> PCollection[tuple[str, str]]:
+    def expand(
+        self, blocks: PCollection[tuple[StagedBlock, bytes]]
+    ) -> PCollection[tuple[int, bytes]]:
         """Group by shard in windows that no horizon can fall between, and pair what meets."""
-        bands, rows = lsh_shape(self.threshold)
-
-        def sharded(fingerprint: Fingerprint) -> Iterator[tuple[int, tuple[Member, bytes]]]:
-            observed = fingerprint.observed_at.micros
-            member = (fingerprint.origin, observed, fingerprint.content_hash[:16])
-            keys = bucket_keys(fingerprint, bands, rows)
-            shards = shard_of(keys)
-            for shard in np.unique(shards).tolist():
-                yield shard, (member, keys[shards == shard].astype("<u8").tobytes())
-
+        horizon_micros = self.horizon_seconds * 1_000_000
+        keys = _Keys(self.store, horizon_micros, *lsh_shape(self.threshold))
         return (
-            fingerprints
-            | "AtObservation"
-            >> beam.Map(lambda fp: window.TimestampedValue(fp, fp.observed_at)).with_output_types(
-                Fingerprint
-            )
+            blocks
+            | "Keys" >> beam.ParDo(keys).with_output_types(ShardBlock)
             | "HorizonWindows"
             >> beam.WindowInto(
                 window.SlidingWindows(2 * self.horizon_seconds, self.horizon_seconds)
             )
-            | "Shards" >> beam.FlatMap(sharded).with_output_types(tuple[int, tuple[Member, bytes]])
             | beam.GroupByKey()
-            | "Pairs"
-            >> beam.ParDo(_Pairs(self.horizon_seconds * 1_000_000)).with_output_types(
-                tuple[str, str]
-            )
+            | "Pairs" >> beam.ParDo(_Pairs(horizon_micros)).with_output_types(tuple[int, bytes])
             | "Rewindow" >> beam.WindowInto(window.GlobalWindows())
-            | beam.Distinct()
         )
 
 
-def _with_left(
-    joined: tuple[str, dict[str, Sequence[object]]],
-) -> Iterator[tuple[str, object]]:
-    _, sides = joined
-    for fingerprint in sides["fingerprint"]:
-        for other in sides["pair"]:
-            yield str(other), fingerprint
+class _Verify(beam.DoFn):
+    def __init__(self, store: Store, threshold: float) -> None:
+        self._store = store
+        self._threshold = threshold
+
+    def process(
+        self, group: tuple[int, Iterable[bytes]], blocks: Sequence[StagedBlock]
+    ) -> Iterator[bytes]:
+        pairs = np.unique(_unpacked(group[1]), axis=0)
+        prints = compared_prints(self._store, blocks)
+        links = []
+        left_ref, left = -1, None
+        for a, b in pairs.tolist():  # sorted: the left text stays for all its pairs
+            if left is None or a != left_ref:
+                left_ref, left = a, prints.get(a)
+            if are_copies(left, prints.get(b), self._threshold):
+                links.append((a, b))
+        if links:
+            yield _packed(np.array(links, np.int64))
 
 
-def _links(
-    joined: tuple[str, dict[str, Sequence[Fingerprint]]], threshold: float
-) -> Iterator[tuple[str, str]]:
-    _, sides = joined
-    for right in sides["fingerprint"]:
-        for left in sides["left"]:
-            link = verified_link(left, right, threshold)
-            if link:
-                yield link
+class _Components(beam.DoFn):
+    """All links → batches of components, each a packed list of (component, text)."""
+
+    def process(self, links: tuple[int, Iterable[bytes]]) -> Iterator[bytes]:
+        found = connected_components(map(tuple, _unpacked(links[1]).tolist()))
+        ordered = np.array(sorted((root, text) for text, root in found.items()), np.int64)
+        start = 0
+        while start < len(ordered):
+            # A batch ends with a component, and holds one at least.
+            last = min(start + _MEMBERS_PER_BATCH, len(ordered)) - 1
+            end = int(np.searchsorted(ordered[:, 0], ordered[last, 0], side="right"))
+            yield _packed(ordered[start:end])
+            start = end
 
 
-def _members(
-    joined: tuple[str, dict[str, Sequence[object]]],
-) -> Iterator[tuple[str, object]]:
-    origin, sides = joined
-    component = next(iter(sides["component"]), origin)
-    for fingerprint in sides["fingerprint"]:
-        yield str(component), fingerprint
+class _Settle(beam.DoFn):
+    def __init__(self, store: Store, threshold: float) -> None:
+        self._store = store
+        self._threshold = threshold
+
+    def process(self, batch: bytes, blocks: Sequence[StagedBlock]) -> Iterator[Verdict]:
+        prints = compared_prints(self._store, blocks)
+        rows = _unpacked([batch]).tolist()
+        for _, component in itertools.groupby(rows, key=lambda row: row[0]):
+            refs: dict[str, int] = {}
+            members = []
+            shingles: dict[str, bytes] = {}  # shared by exact copies, which may be many
+            for _, ref in component:
+                member = prints.get(ref)
+                kept = shingles.setdefault(member.content_hash, member.shingles)
+                members.append(dataclasses.replace(member, shingles=kept))
+                refs[member.origin] = ref
+            known = {member.origin for member in members if member.known}
+            for assignment in settle_component(members, self._threshold):
+                canonical = assignment.canonical_origin
+                yield Verdict(
+                    ref=refs[assignment.origin],
+                    kind=assignment.kind,
+                    canonical_id=assignment.canonical_id,
+                    similarity=assignment.similarity,
+                    copies=assignment.copies,
+                    canonical_ref=-1
+                    if canonical in known or canonical == assignment.origin
+                    else refs[canonical],
+                )
 
 
 @dataclass
 class AssignCopies(beam.PTransform):
-    """``Fingerprint`` (of the run and of the dataset) → ``Assignment`` (of the run's texts)."""
+    """(``StagedBlock``, mask of texts to leave out) → ``Verdict`` of texts with copies, and copies.
 
+    ``blocks`` are all of them, those of the dataset's rows too; a row of the dataset gets no
+    verdict. A text that has none is the only one of its kind.
+    """
+
+    store: Store
+    blocks: PCollection[StagedBlock]
     threshold: float = DEFAULT_THRESHOLD
     horizon_seconds: int = DEFAULT_HORIZON_SECONDS
 
-    def expand(self, fingerprints: PCollection[Fingerprint]) -> PCollection[Assignment]:
+    def expand(self, compared: PCollection[tuple[StagedBlock, bytes]]) -> PCollection[Verdict]:
         """Candidates, links, components, settling: the four steps of the module's docstring."""
-        threshold = self.threshold
-        by_origin = fingerprints | "ByOrigin" >> beam.Map(
-            lambda fp: (fp.origin, dataclasses.replace(fp, anchors=b""))
-        ).with_output_types(tuple[str, Fingerprint])
-        pairs = fingerprints | FindCandidates(threshold, self.horizon_seconds)
-        links = (
-            {
-                "fingerprint": by_origin,
-                "left": {"fingerprint": by_origin, "pair": pairs}
-                | "JoinLeft" >> beam.CoGroupByKey()
-                | "WithLeft" >> beam.FlatMap(_with_left).with_output_types(tuple[str, Fingerprint]),
-            }
-            | "JoinRight" >> beam.CoGroupByKey()
-            | "Verify" >> beam.FlatMap(_links, threshold).with_output_types(tuple[str, str])
-        )
-        components = (
-            links
-            | "OneKey"
-            >> beam.Map(lambda link: (0, link)).with_output_types(tuple[int, tuple[str, str]])
-            | "AllLinks" >> beam.GroupByKey()
-            | "Components"
-            >> beam.FlatMap(
-                lambda keyed: sorted(connected_components(keyed[1]).items())
-            ).with_output_types(tuple[str, str])
-        )
+        blocks = beam.pvalue.AsList(self.blocks)
         return (
-            {"fingerprint": by_origin, "component": components}
-            | "JoinComponents" >> beam.CoGroupByKey()
-            | "Members" >> beam.FlatMap(_members).with_output_types(tuple[str, Fingerprint])
-            | "Clusters" >> beam.GroupByKey()
+            compared
+            | FindCandidates(self.store, self.threshold, self.horizon_seconds)
+            | "PairsOnce" >> beam.GroupByKey()
+            | "Verify"
+            >> beam.ParDo(_Verify(self.store, self.threshold), blocks=blocks).with_output_types(
+                bytes
+            )
+            | "OneKey" >> beam.Map(lambda links: (0, links)).with_output_types(tuple[int, bytes])
+            | "AllLinks" >> beam.GroupByKey()
+            | "Components" >> beam.ParDo(_Components()).with_output_types(bytes)
+            | beam.Reshuffle()
             | "Settle"
-            >> beam.FlatMap(
-                lambda cluster: settle_component(cluster[1], threshold)
-            ).with_output_types(Assignment)
+            >> beam.ParDo(_Settle(self.store, self.threshold), blocks=blocks).with_output_types(
+                Verdict
+            )
         )

@@ -88,6 +88,12 @@ def extract_articles(page: Page) -> list[Article | Failure]:
     ]
 
 
+def with_page(failure: Failure, page: Page) -> Failure:
+    """A failure with what is needed, beside its payload, to try its page again."""
+    about = dataclasses.replace(page, content=b"")
+    return dataclasses.replace(failure, page=about, content_bytes=len(page.content))
+
+
 class Extracted(NamedTuple):
     """What ``ExtractArticles`` gives."""
 
@@ -101,7 +107,10 @@ class _Extract(beam.DoFn):
     LEDGER = "ledger"
 
     def process(self, page: Page) -> Iterator[Article | TaggedOutput]:
-        units = extract_articles(page)
+        units = [
+            unit if isinstance(unit, Article) else with_page(unit, page)
+            for unit in extract_articles(page)
+        ]
         for unit in units:
             yield unit if isinstance(unit, Article) else TaggedOutput(self.FAILURE, unit)
         yield TaggedOutput(self.LEDGER, close_page(page.origin, len(units)))

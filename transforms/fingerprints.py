@@ -1,7 +1,7 @@
 """Fingerprints of articles: all that the comparison of texts needs to know of one.
 
-In: ``Article``. Out: ``Fingerprint``, one each. Bounded or not; no failures. What is taken of a
-text, and why, is in ``shingles``.
+In: ``Article``. Out: ``FingerprintedArticle``, one each. Bounded or not; no failures. What is taken
+of a text, and why, is in ``shingles``.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import apache_beam as beam
 from apache_beam.pvalue import PCollection
 
-from schemas.records import Article, Fingerprint
+from schemas.records import Article, Fingerprint, FingerprintedArticle
 from transforms.shingles import print_text
 
 
@@ -62,8 +62,10 @@ def fingerprint_article(article: Article) -> Fingerprint:
 
 @dataclass
 class FingerprintArticles(beam.PTransform):
-    """``Article`` → ``Fingerprint``."""
+    """``Article`` → ``FingerprintedArticle``."""
 
-    def expand(self, articles: PCollection[Article]) -> PCollection[Fingerprint]:
+    def expand(self, articles: PCollection[Article]) -> PCollection[FingerprintedArticle]:
         """Apply ``fingerprint_article`` to each article."""
-        return articles | beam.Map(fingerprint_article).with_output_types(Fingerprint)
+        return articles | beam.Map(
+            lambda article: FingerprintedArticle(article, fingerprint_article(article))
+        ).with_output_types(FingerprintedArticle)

@@ -1,30 +1,45 @@
 """What the dataset already holds: its own memory, read from its own files.
 
-``ReadKnown``: Parquet files of ``articles`` and ``duplicates`` → ``KnownRow``, and fingerprints of
-those that were observed within the horizon of the run's texts. ``SetAsideUnchanged``:
-``Fingerprint`` + ``KnownRow`` → the fingerprints of texts that are new, and the re-reads, told
-apart. ``SetAsideRecorded`` does the same for failures. Bounded; no failures of their own: a dataset
-that cannot be read ends the run, for nothing may be added to what is not known.
+``KeysOfRun``: ``StagedBlock`` → ``RunKeys``, by which its texts may be known. ``ReadKnown``: files
+of ``articles`` and ``duplicates`` → ``KnownMatches``, and blocks of fingerprints of the rows that
+were observed within the horizon of the run's texts. ``FindRecorded``: files of ``failures`` → the
+ids of the run's failures that are in them. ``SetAsideUnchanged`` and ``SetAsideRecorded``: blocks →
+which of their rows the dataset has. Bounded; no failures of their own: a dataset that cannot be
+read ends the run, for nothing may be added to what is not known.
+
+Only keys travel. Of the dataset's rows no more is held at a time than a batch.
 """
 
 from __future__ import annotations
 
 import datetime
-import errno
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import apache_beam as beam
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from apache_beam.pvalue import PCollection, TaggedOutput
+from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.timestamp import Timestamp
+from apache_beam.utils.windowed_value import WindowedValue
 
-from schemas.records import Failure, Fingerprint, KnownRow
+from schemas.records import Fingerprint, KnownMatches, RunKeys, StagedBlock
+from transforms.compaction import open_parquet
 from transforms.shingles import print_text
+from transforms.staging import PRINTS, failure_ids_of_block, read_columns, write_prints
+from transforms.storage import Store
 
+KEY_BYTES = 16
+WORK = np.dtype([("article_id", "V16"), ("content_hash", "V16"), ("revision", "<i4")])
+"""A row of ``KnownMatches.works``."""
+_BATCH_ROWS = 1_000
+_BLOCK_ROWS = 2_000
 _COLUMNS = {
     "articles": ["article_id", "revision", "content_hash", "source_uri", "origin", "observed_at"],
     "duplicates": ["canonical_id", "content_hash", "source_uri", "origin", "observed_at"],
@@ -32,10 +47,57 @@ _COLUMNS = {
 
 MicrosRange = tuple[int, int]
 """Least and greatest of some observation times, in microseconds since 1970."""
+NOTHING: MicrosRange = (1, 0)
 
 
 def _micros(moment: datetime.datetime) -> int:
     return int(Timestamp.from_utc_datetime(moment.astimezone(datetime.UTC)).micros)
+
+
+def reread_key(content_hash: str, source_uri: str) -> bytes:
+    """By what a text is known again that was read before from the same file, with the same words.
+
+    The ordinal is left out of it: an article that moved within its dump has not changed.
+    """
+    identity = f"{content_hash}\n{source_uri}".encode("utf-8", "surrogatepass")
+    return hashlib.sha256(identity).digest()[:KEY_BYTES]
+
+
+def split_keys(packed: Iterable[bytes], key_bytes: int = KEY_BYTES) -> pa.Array:
+    """Keys that stand one after the other, as an Arrow array."""
+    joined = b"".join(packed)
+    kind = pa.binary(key_bytes)
+    return pa.Array.from_buffers(kind, len(joined) // key_bytes, [None, pa.py_buffer(joined)])
+
+
+def keys_of_block(store: Store, block: StagedBlock) -> RunKeys:
+    """By what the texts of a block may be known."""
+    table = read_columns(
+        store, block.path + PRINTS, ["article_id", "content_hash", "observed_micros"]
+    )
+    observed = table["observed_micros"].to_pylist()
+    return RunKeys(
+        content_hashes=b"".join(
+            bytes.fromhex(hashed)[:KEY_BYTES] for hashed in table["content_hash"].to_pylist()
+        ),
+        article_ids=b"".join(map(bytes.fromhex, table["article_id"].to_pylist())),
+        earliest_micros=min(observed),
+        latest_micros=max(observed),
+    )
+
+
+# ── rows of the dataset ─────────────────────────────────────────────────────────────────────────
+
+
+class _Known(NamedTuple):
+    """A row of ``articles`` or ``duplicates`` that an earlier run wrote."""
+
+    article_id: str
+    """Of the work; for a row of ``duplicates`` that of the row it copies."""
+    revision: int
+    content_hash: str
+    source_uri: str
+    fingerprint: Fingerprint | None
 
 
 def _may_hold(group: pq.RowGroupMetaData, wanted: MicrosRange) -> bool:
@@ -50,239 +112,252 @@ def _may_hold(group: pq.RowGroupMetaData, wanted: MicrosRange) -> bool:
     return True
 
 
-def read_known(
-    path: str, table: str, wanted: MicrosRange
-) -> Iterator[tuple[KnownRow, Fingerprint | None]]:
+def read_known(store: Store, path: str, table: str, wanted: MicrosRange) -> Iterator[_Known]:
     """The known rows of one Parquet file of ``articles`` or ``duplicates``.
 
     Rows that were observed within the ``wanted`` range come with their fingerprint, taken again
     from the body: what was a copy in one run is one in two. Other bodies are not read.
 
     Raises:
-        OSError: if the file cannot be read, or holds no readable Parquet.
+        OSError: if the file cannot be read, or is damaged.
     """
-    try:
-        with pq.ParquetFile(path) as parquet:
-            for number in range(parquet.num_row_groups):
-                columns = list(_COLUMNS[table])
-                if _may_hold(parquet.metadata.row_group(number), wanted):
-                    columns.append("body")
-                for row in parquet.read_row_group(number, columns=columns).to_pylist():
+    with open_parquet(store, path) as parquet:
+        for number in range(parquet.num_row_groups):
+            columns = list(_COLUMNS[table])
+            if _may_hold(parquet.metadata.row_group(number), wanted):
+                columns.append("body")
+            batches = parquet.iter_batches(
+                batch_size=_BATCH_ROWS, row_groups=[number], columns=columns
+            )
+            for batch in batches:
+                for row in batch.to_pylist():
                     yield _known(row, table, wanted)
-    except pa.ArrowInvalid as error:
-        message = f"{path} is damaged: {str(error).splitlines()[0]}"
-        raise OSError(errno.EIO, message) from error
 
 
-def _known(
-    row: dict[str, Any], table: str, wanted: MicrosRange
-) -> tuple[KnownRow, Fingerprint | None]:
-    known = KnownRow(
-        article_id=row["article_id" if table == "articles" else "canonical_id"],
-        revision=row.get("revision", 0),
-        content_hash=row["content_hash"],
-        source_uri=row["source_uri"],
-        canonical=table == "articles",
-    )
+def _known(row: dict[str, Any], table: str, wanted: MicrosRange) -> _Known:
+    article_id = row["article_id" if table == "articles" else "canonical_id"]
+    revision = row.get("revision", 0)
     observed_at = Timestamp(micros=_micros(row["observed_at"]))
-    if not wanted[0] <= observed_at.micros <= wanted[1]:
-        return known, None
-    text = print_text(row["body"])
-    return known, Fingerprint(
-        origin=f"known:{known.article_id}:{known.revision}:{row['origin']}",
-        article_id=known.article_id,
-        content_hash=known.content_hash,
-        source_uri=known.source_uri,
-        observed_at=observed_at,
-        word_count=text.word_count,
-        signature=text.signature,
-        shingles=text.shingles,
-        anchors=text.anchors,
-        known=True,
+    fingerprint = None
+    if wanted[0] <= observed_at.micros <= wanted[1]:
+        text = print_text(row["body"])
+        fingerprint = Fingerprint(
+            origin=f"known:{article_id}:{revision}:{row['origin']}",
+            article_id=article_id,
+            content_hash=row["content_hash"],
+            source_uri=row["source_uri"],
+            observed_at=observed_at,
+            word_count=text.word_count,
+            signature=text.signature,
+            shingles=text.shingles,
+            anchors=text.anchors,
+            known=True,
+        )
+    return _Known(article_id, revision, row["content_hash"], row["source_uri"], fingerprint)
+
+
+def _wanted(keys: Sequence[RunKeys], horizon_micros: int) -> MicrosRange:
+    if not keys:
+        return NOTHING
+    return (
+        min(key.earliest_micros for key in keys) - horizon_micros,
+        max(key.latest_micros for key in keys) + horizon_micros,
     )
 
 
-def is_reread(fingerprint: Fingerprint, known: Iterable[KnownRow]) -> bool:
-    """Whether a text was read before from the same file, with the same words.
-
-    ``known`` are the dataset's rows with the same content hash. The ordinal is left out of it: an
-    article that moved within its dump has not changed.
-    """
-    return any(row.source_uri == fingerprint.source_uri for row in known)
-
-
-class NewAndUnchanged(NamedTuple):
-    """What ``SetAsideUnchanged`` gives."""
-
-    new: PCollection[Fingerprint]
-    unchanged: PCollection[Fingerprint]
-
-
-class _SetAside(beam.DoFn):
-    UNCHANGED = "unchanged"
-
-    def process(
-        self, joined: tuple[str, dict[str, Sequence[object]]]
-    ) -> Iterator[Fingerprint | TaggedOutput]:
-        _, sides = joined
-        known: list[KnownRow] = list(sides["known"])  # type: ignore[arg-type]
-        for fingerprint in sides["fingerprint"]:
-            assert isinstance(fingerprint, Fingerprint)
-            if is_reread(fingerprint, known):
-                yield TaggedOutput(self.UNCHANGED, fingerprint)
-            else:
-                yield fingerprint
-
-
-class KnownRows(NamedTuple):
+class Known(NamedTuple):
     """What ``ReadKnown`` gives."""
 
-    rows: PCollection[KnownRow]
-    fingerprints: PCollection[Fingerprint]
-    """Of the rows that the run's texts could be copies of."""
+    matches: PCollection[KnownMatches]
+    blocks: PCollection[StagedBlock]
+    """Fingerprints of the rows that the run's texts could be copies of, not yet numbered."""
 
 
 class _ReadKnown(beam.DoFn):
-    FINGERPRINT = "fingerprint"
+    BLOCK = "block"
 
-    def __init__(self, horizon_micros: int) -> None:
+    def __init__(self, store: Store, folder: str, horizon_micros: int) -> None:
+        self._store = store
+        self._folder = folder
         self._horizon_micros = horizon_micros
+        self._hashes: frozenset[bytes] | None = None
+        self._ids: frozenset[bytes] = frozenset()
+
+    def start_bundle(self) -> None:
+        self._near: list[Fingerprint] = []
 
     def process(
-        self, file: tuple[str, str], observed: Sequence[int]
-    ) -> Iterator[KnownRow | TaggedOutput]:
+        self, file: tuple[str, str], keys: Sequence[RunKeys]
+    ) -> Iterator[KnownMatches | TaggedOutput]:
         table, path = file
-        nothing = (1, 0)
-        wanted = (
-            (min(observed) - self._horizon_micros, max(observed) + self._horizon_micros)
-            if observed
-            else nothing
+        if self._hashes is None:
+            self._hashes = frozenset(split_keys(k.content_hashes for k in keys).to_pylist())
+            self._ids = frozenset(split_keys(k.article_ids for k in keys).to_pylist())
+        rereads: list[bytes] = []
+        works: list[bytes] = []
+        wanted = _wanted(keys, self._horizon_micros)
+        for row in read_known(self._store, path, table, wanted):
+            hashed = bytes.fromhex(row.content_hash)[:KEY_BYTES]
+            if hashed in self._hashes:
+                rereads.append(reread_key(row.content_hash, row.source_uri))
+            identity = bytes.fromhex(row.article_id)
+            if table == "articles" and identity in self._ids:
+                works.append(identity + hashed + row.revision.to_bytes(4, "little"))
+            if row.fingerprint is not None:
+                self._near.append(row.fingerprint)
+                if len(self._near) >= _BLOCK_ROWS:
+                    yield TaggedOutput(self.BLOCK, self._stage())
+        if rereads or works:
+            yield KnownMatches(b"".join(rereads), b"".join(works))
+
+    def _stage(self) -> StagedBlock:
+        near, self._near = self._near, []
+        return write_prints(self._store, self._folder, near)
+
+    def finish_bundle(self) -> Iterator[TaggedOutput]:
+        if self._near:
+            window = GlobalWindow()
+            yield TaggedOutput(
+                self.BLOCK, WindowedValue(self._stage(), window.max_timestamp(), [window])
+            )
+
+
+@dataclass
+class KeysOfRun(beam.PTransform):
+    """``StagedBlock`` of articles → ``RunKeys``."""
+
+    store: Store
+
+    def expand(self, blocks: PCollection[StagedBlock]) -> PCollection[RunKeys]:
+        """Read the keys of each block."""
+        store = self.store
+        return blocks | beam.Map(lambda block: keys_of_block(store, block)).with_output_types(
+            RunKeys
         )
-        for row, fingerprint in read_known(path, table, wanted):
-            yield row
-            if fingerprint is not None:
-                yield TaggedOutput(self.FINGERPRINT, fingerprint)
 
 
 @dataclass
 class ReadKnown(beam.PTransform):
-    """(table, path) of Parquet files → ``KnownRow``, and fingerprints of those near in time.
+    """(table, path) of Parquet files → what of them concerns the run.
 
-    ``observed`` are the earliest and the latest observation of the run's texts, in microseconds:
-    only rows from ``horizon_seconds`` before to as much after are compared.
+    ``keys`` are the run's. Rows observed within ``horizon_seconds`` of its texts are staged as
+    blocks in ``folder``.
     """
 
-    observed: PCollection[int]
+    store: Store
+    folder: str
+    keys: PCollection[RunKeys]
     horizon_seconds: int
 
-    def expand(self, files: PCollection[tuple[str, str]]) -> KnownRows:
+    def expand(self, files: PCollection[tuple[str, str]]) -> Known:
         """Read each file's columns where the worker is."""
+        read = _ReadKnown(self.store, self.folder, self.horizon_seconds * 1_000_000)
         parted = (
             files
             | beam.Reshuffle()
-            | beam.ParDo(
-                _ReadKnown(self.horizon_seconds * 1_000_000),
-                observed=beam.pvalue.AsList(self.observed),
-            )
-            .with_output_types(KnownRow, fingerprint=Fingerprint)
-            .with_outputs(_ReadKnown.FINGERPRINT, main="rows")
+            | beam.ParDo(read, keys=beam.pvalue.AsList(self.keys))
+            .with_output_types(KnownMatches, block=StagedBlock)
+            .with_outputs(_ReadKnown.BLOCK, main="matches")
         )
-        return KnownRows(parted.rows, parted[_ReadKnown.FINGERPRINT])
+        return Known(parted.matches, parted[_ReadKnown.BLOCK])
+
+
+def is_reread(store: Store, block: StagedBlock, rereads: pa.Array) -> npt.NDArray[np.bool_]:
+    """For each text of a block, whether the dataset has it from the same file."""
+    columns = ["content_hash", "source_uri"]
+    rows = read_columns(store, block.path + PRINTS, columns)
+    keys = (
+        reread_key(content_hash, source_uri)
+        for content_hash, source_uri in zip(
+            *(rows[column].to_pylist() for column in columns), strict=True
+        )
+    )
+    known = pc.is_in(split_keys(keys), value_set=rereads)
+    return np.asarray(known.to_numpy(zero_copy_only=False), dtype=bool)
 
 
 @dataclass
 class SetAsideUnchanged(beam.PTransform):
-    """``Fingerprint`` → those of new texts, and those of re-reads."""
+    """``StagedBlock`` → (block, mask of its texts that the dataset has from the same file)."""
 
-    known: PCollection[KnownRow]
+    store: Store
+    matches: PCollection[KnownMatches]
 
-    def expand(self, fingerprints: PCollection[Fingerprint]) -> NewAndUnchanged:
-        """Join with the dataset's rows by content hash."""
-        parted = (
-            {
-                "fingerprint": fingerprints
-                | "ByHash"
-                >> beam.Map(lambda fp: (fp.content_hash, fp)).with_output_types(
-                    tuple[str, Fingerprint]
-                ),
-                "known": self.known
-                | "KnownByHash"
-                >> beam.Map(lambda row: (row.content_hash, row)).with_output_types(
-                    tuple[str, KnownRow]
-                ),
-            }
-            | beam.CoGroupByKey()
-            | beam.ParDo(_SetAside())
-            .with_output_types(Fingerprint, unchanged=Fingerprint)
-            .with_outputs(_SetAside.UNCHANGED, main="new")
+    def expand(self, blocks: PCollection[StagedBlock]) -> PCollection[tuple[StagedBlock, bytes]]:
+        """Hold each block against what is known."""
+        store = self.store
+        rereads = self.matches | "Rereads" >> beam.Map(
+            lambda match: match.rereads
+        ).with_output_types(bytes)
+
+        def mask(block: StagedBlock, packed: Sequence[bytes]) -> tuple[StagedBlock, bytes]:
+            return block, is_reread(store, block, split_keys(packed)).tobytes()
+
+        return blocks | beam.Map(mask, packed=beam.pvalue.AsList(rereads)).with_output_types(
+            tuple[StagedBlock, bytes]
         )
-        return NewAndUnchanged(parted.new, parted[_SetAside.UNCHANGED])
 
 
-def failure_id(failure: Failure) -> str:
-    """Identity of a failure, 32 hex digits: equal when the same content fails the same way."""
-    identity = [failure.stage, failure.reason, failure.origin]
-    digest = hashlib.sha256("\n".join(identity).encode("utf-8", "surrogatepass"))
-    digest.update(hashlib.sha256(failure.payload).digest())
-    return digest.hexdigest()[:32]
+# ── failures ────────────────────────────────────────────────────────────────────────────────────
 
 
-def read_failure_ids(path: str) -> Iterator[str]:
-    """The ids of the failures in one Parquet file of ``failures``."""
-    with pq.ParquetFile(path) as parquet:
+def read_failure_ids(store: Store, path: str) -> Iterator[str]:
+    """The ids of the failures in one Parquet file of ``failures``.
+
+    Raises:
+        OSError: if the file cannot be read, or is damaged.
+    """
+    with open_parquet(store, path) as parquet:
         for batch in parquet.iter_batches(columns=["failure_id"]):
             yield from batch.column(0).to_pylist()
 
 
-class NewAndRecorded(NamedTuple):
-    """What ``SetAsideRecorded`` gives."""
+class _Recorded(beam.DoFn):
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._ids: frozenset[str] | None = None
 
-    new: PCollection[tuple[str, Failure]]
-    recorded: PCollection[Failure]
+    def process(self, path: str, blocks: Sequence[StagedBlock]) -> Iterator[str]:
+        if self._ids is None:
+            self._ids = frozenset(
+                identity
+                for block in blocks
+                for identity in failure_ids_of_block(self._store, block)
+            )
+        for identity in read_failure_ids(self._store, path):
+            if identity in self._ids:
+                yield identity
 
 
-class _Record(beam.DoFn):
-    RECORDED = "recorded"
+@dataclass
+class FindRecorded(beam.PTransform):
+    """Paths of Parquet files of ``failures`` → the ids in them that the run's ``blocks`` have."""
 
-    def process(
-        self, joined: tuple[str, dict[str, Sequence[object]]]
-    ) -> Iterator[tuple[str, Failure] | TaggedOutput]:
-        identity, sides = joined
-        recorded = bool(list(sides["known"]))
-        for failure in sides["failure"]:
-            assert isinstance(failure, Failure)
-            if recorded:
-                yield TaggedOutput(self.RECORDED, failure)
-            else:
-                yield identity, failure
+    store: Store
+    blocks: PCollection[StagedBlock]
+
+    def expand(self, files: PCollection[str]) -> PCollection[str]:
+        """Read each file's ids where the worker is."""
+        recorded = beam.ParDo(_Recorded(self.store), blocks=beam.pvalue.AsList(self.blocks))
+        return files | beam.Reshuffle() | recorded.with_output_types(str)
 
 
 @dataclass
 class SetAsideRecorded(beam.PTransform):
-    """``Failure`` → (failure id, failure) of new ones, and those the dataset already holds.
+    """``StagedBlock`` of failures → (block, mask of its rows that the dataset has)."""
 
-    ``known_files`` are paths of Parquet files of ``failures``.
-    """
+    store: Store
+    recorded: PCollection[str]
 
-    known_files: PCollection[str]
+    def expand(self, blocks: PCollection[StagedBlock]) -> PCollection[tuple[StagedBlock, bytes]]:
+        """Hold each block's ids against those that are recorded."""
+        store = self.store
 
-    def expand(self, failures: PCollection[Failure]) -> NewAndRecorded:
-        """Join with the dataset's failures by id."""
-        parted = (
-            {
-                "failure": failures
-                | "ById"
-                >> beam.Map(lambda failure: (failure_id(failure), failure)).with_output_types(
-                    tuple[str, Failure]
-                ),
-                "known": self.known_files
-                | "KnownIds" >> beam.FlatMap(read_failure_ids).with_output_types(str)
-                | "KnownById"
-                >> beam.Map(lambda identity: (identity, True)).with_output_types(tuple[str, bool]),
-            }
-            | beam.CoGroupByKey()
-            | beam.ParDo(_Record())
-            .with_output_types(tuple[str, Failure], recorded=Failure)
-            .with_outputs(_Record.RECORDED, main="new")
-        )
-        return NewAndRecorded(parted.new, parted[_Record.RECORDED])
+        def mask(block: StagedBlock, recorded: Sequence[str]) -> tuple[StagedBlock, bytes]:
+            known = frozenset(recorded)
+            ids = failure_ids_of_block(store, block)
+            return block, np.array([one in known for one in ids], bool).tobytes()
+
+        return blocks | beam.Map(
+            mask, recorded=beam.pvalue.AsList(self.recorded)
+        ).with_output_types(tuple[StagedBlock, bytes])

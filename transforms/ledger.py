@@ -8,8 +8,9 @@ Each source, page and unit is opened where it enters the graph and closed where 
   how many pages it gave;
 - a *page* is opened by the reader and closed by the extractor, which says how many units it gave;
   what fails to be read is a page that gave one unit;
-- a *unit* (article, rejection or failure) is opened by the extractor and closed where its row is
-  staged, or where it is found to be unchanged.
+- a *unit* (article, rejection or failure) is opened by the extractor and closed where it is staged
+  with its slice; and, in a second account, opened where it is taken up again and closed where its
+  row is written, or where it is found to be unchanged.
 
 What opens and closes an account is written down in ``accounts``. The account balances if every key
 was opened once and closed once, sources gave as many pages as there are, and pages as many units.
@@ -18,8 +19,9 @@ Keys, not counters, are compared, for a bundle that a runner retries would count
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import apache_beam as beam
@@ -27,6 +29,7 @@ from apache_beam.pvalue import PCollection
 
 from schemas.records import Balance, LedgerEntry, Tally
 
+LEVELS = ("source", "page", "unit")
 MAX_LISTED = 20
 """How many faults and notes a balance spells out; all are counted."""
 
@@ -49,7 +52,13 @@ def _least(sentences: list[str]) -> list[str]:
 
 
 class BalanceAccounts(beam.CombineFn):
-    """Accounts, (level, key) with their entries → one ``Balance``; order-free."""
+    """Accounts, (level, key) with their entries → one ``Balance``; order-free.
+
+    ``levels`` are those that the account has, each above the next.
+    """
+
+    def __init__(self, levels: Sequence[str]) -> None:
+        self._levels = levels
 
     def create_accumulator(self) -> BalanceAccumulator:
         """An account book with nothing in it."""
@@ -99,7 +108,7 @@ class BalanceAccounts(beam.CombineFn):
         """Close the book: compare the levels with each other."""
         faults = list(accumulator.faults)
         fault_count = accumulator.fault_count
-        for level, below in (("source", "page"), ("page", "unit")):
+        for level, below in itertools.pairwise(self._levels):
             given, counted = accumulator.children[level], accumulator.accounts[below]
             if given != counted:
                 fault_count += 1
@@ -122,7 +131,9 @@ class BalanceAccounts(beam.CombineFn):
 
 @dataclass
 class BalanceLedger(beam.PTransform):
-    """``LedgerEntry`` → one ``Balance``."""
+    """``LedgerEntry`` of some levels → one ``Balance``."""
+
+    levels: Sequence[str] = LEVELS
 
     def expand(self, entries: PCollection[LedgerEntry]) -> PCollection[Balance]:
         """Group by key, settle each, add up."""
@@ -132,5 +143,24 @@ class BalanceLedger(beam.PTransform):
                 tuple[tuple[str, str], LedgerEntry]
             )
             | beam.GroupByKey()
-            | beam.CombineGlobally(BalanceAccounts()).with_output_types(Balance)
+            | beam.CombineGlobally(BalanceAccounts(self.levels)).with_output_types(Balance)
         )
+
+
+def add_balances(balances: Iterable[Balance]) -> Balance:
+    """The balance of accounts that share no key, as those of a run's slices."""
+    parts = list(balances)
+    outcomes: Counter[tuple[str, str]] = Counter()
+    for part in parts:
+        for tally in part.tallies:
+            outcomes[tally.outcome, tally.detail] += tally.count
+    return Balance(
+        sources=sum(part.sources for part in parts),
+        pages=sum(part.pages for part in parts),
+        units=sum(part.units for part in parts),
+        tallies=tuple(Tally(*kind, count) for kind, count in sorted(outcomes.items())),
+        faults=tuple(_least([fault for part in parts for fault in part.faults])),
+        fault_count=sum(part.fault_count for part in parts),
+        notes=tuple(_least([note for part in parts for note in part.notes])),
+        note_count=sum(part.note_count for part in parts),
+    )

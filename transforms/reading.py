@@ -9,41 +9,51 @@ read in one pass, within ``ReadLimits``, counted after decompression.
                                   └─ archive    ─► a page per record    (transforms.archives)
 
 A file's name is believed until its content says otherwise: HTML saved as ``.txt`` is HTML.
+
+A large archive may be read in parts (``split_archive``), which together give what the whole gives.
 """
 
 from __future__ import annotations
 
 import gzip
-import io
 import os
 import re
 import stat
 import unicodedata
 import zlib
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from contextlib import closing, suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import NamedTuple, Protocol
 from urllib.parse import quote, unquote_to_bytes
 
 import apache_beam as beam
 from apache_beam import PCollection, pvalue
-from apache_beam.io.filesystem import BeamIOError, CompressionTypes
-from apache_beam.io.filesystems import FileSystems
 from apache_beam.utils.timestamp import Timestamp
 
 from schemas.records import Failure, Page, Source
-from transforms.archives import ArchiveDamage, looks_like_html, read_archive
+from transforms.archives import (
+    ArchiveDamage,
+    RecordMark,
+    index_archive,
+    looks_like_html,
+    read_archive,
+)
 from transforms.decoding import BinaryContent, UndecodableText, decode_text
 from transforms.feeds import EmptyFeed, MalformedFeed, read_feed
+from transforms.gunzip import GzipStream, Member
+from transforms.objects import ReadableStream, is_url, open_object
 
 FAILURES_TAG = "failures"
 SOURCES_READ_TAG = "sources_read"
-"""Tag of the output of ``("source", uri, number of pages and failures)``, one per source."""
+"""Tag of the output of ``("source", key, number of pages and failures)``, one per source."""
 
 _CHUNK_BYTES = 256 * 1024
 _HEAD_BYTES = 8 * 1024
 _MAX_GZIP_LAYERS = 2
+_CHANGED = "it has changed since it was listed"
 _FILE_SCHEME = "file://"
 _UNTELLABLE = frozenset({"Cc", "Cs", "Zl", "Zp"})
 """Unicode categories of control characters, lone surrogates, line and paragraph separators."""
@@ -156,11 +166,15 @@ _ANY_TAG = re.compile(r"</?[A-Za-z][A-Za-z0-9]*(?:\s[^<>]*)?/?>")
 class _Unreadable(Exception):  # noqa: N818 - becomes a Failure
     """Why a source, or the rest of it, gives no page, in the terms of a ``Failure``."""
 
-    def __init__(self, kind: str, reason: str, message: str, payload: bytes = b"") -> None:
+    def __init__(
+        self, kind: str, reason: str, message: str, payload: bytes = b"", *, is_whole: bool = False
+    ) -> None:
         super().__init__(message)
         self.kind = kind
         self.reason = reason
         self.payload = payload
+        self.is_whole = is_whole
+        """Whether the payload is all of the content, so that another reader could start with it."""
 
 
 def read_source(source: Source, observed_at: Timestamp, limits: ReadLimits) -> Iterator[Unit]:
@@ -169,24 +183,53 @@ def read_source(source: Source, observed_at: Timestamp, limits: ReadLimits) -> I
     At least one value comes for every source. What is damaged half-way gives what stands before
     the damage where that is whole (the records of an archive), and a failure for the rest.
 
+    A part of an archive gives what the whole would have given from the part's first record up to
+    the next part. A failure of the whole has the file's origin; so has the last part's, which tells
+    of the damage, and those of other parts, whose file changed meanwhile, say where the part began.
+
     Args:
-        source: what ``local_uri`` gives for a path, or the URI of a Beam filesystem.
+        source: what ``local_uri`` gives for a path, or the URL of an object; or a part of it.
         observed_at: the start of the run; records of archives carry their own date.
         limits: bounds of what is read and kept.
     """
     try:
         yield from _read_pages(source, observed_at, limits)
     except _Unreadable as why:
-        yield Failure(
-            kind=why.kind,
-            stage="read",
-            reason=why.reason,
-            message=str(why),
-            origin=source.uri,
-            source_uri=source.uri,
-            observed_at=observed_at,
-            payload=why.payload[: limits.max_payload_bytes],
-        )
+        origin = source.uri if source.end < 0 else f"{source.uri}#@{source.start}"
+        yield _failure(why, origin, source.uri, observed_at, limits)
+
+
+def _failure(
+    why: _Unreadable, origin: str, uri: str, observed_at: Timestamp, limits: ReadLimits
+) -> Failure:
+    return Failure(
+        kind=why.kind,
+        stage="read",
+        reason=why.reason,
+        message=str(why),
+        origin=origin,
+        source_uri=uri,
+        observed_at=observed_at,
+        payload=why.payload[: limits.max_payload_bytes],
+        content_bytes=len(why.payload) if why.is_whole else -1,
+    )
+
+
+def read_content(
+    content: bytes, uri: str, observed_at: Timestamp, limits: ReadLimits
+) -> Iterator[Unit]:
+    """Give the pages of a document whose content was read before, or the failure that it is.
+
+    Args:
+        content: of a text dump, saved page or feed, decompressed.
+        uri: what it was read from.
+        observed_at: when.
+        limits: bounds of what is kept.
+    """
+    try:
+        yield from _read_document(content, uri, observed_at, limits)
+    except _Unreadable as why:
+        yield _failure(why, uri, uri, observed_at, limits)
 
 
 def kind_by_name(uri: str) -> str | None:
@@ -227,18 +270,7 @@ class _Stream(Protocol):
     def read(self, size: int = -1, /) -> bytes: ...
 
 
-class _Gunzipped:
-    """What a gzip stream holds, as far as it can be decompressed before an error is raised."""
-
-    def __init__(self, stored: _Stream) -> None:
-        self._file = gzip.GzipFile(fileobj=io.BufferedReader(_Joined(b"", stored), _CHUNK_BYTES))
-
-    def read(self, size: int = -1, /) -> bytes:
-        # Not read(): it throws away what it had when the damage comes.
-        return self._file.read1(size)
-
-
-class _Joined(io.RawIOBase):
+class _Joined:
     """A stream with the bytes in front that were read from it to see what it is."""
 
     def __init__(self, head: bytes, rest: _Stream, error: Exception | None = None) -> None:
@@ -246,51 +278,160 @@ class _Joined(io.RawIOBase):
         self._rest = rest
         self._error = error
 
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        chunk = self._head[: len(buffer)]
-        if chunk:
-            self._head = self._head[len(chunk) :]
-        elif self._error is not None:
+    def read(self, size: int = -1, /) -> bytes:
+        size = _CHUNK_BYTES if size < 0 else size
+        if self._head:
+            chunk, self._head = self._head[:size], self._head[size:]
+            return chunk
+        if self._error is not None:
             raise self._error
-        else:
-            chunk = self._rest.read(len(buffer))
-        buffer[: len(chunk)] = chunk
-        return len(chunk)
+        return self._rest.read(size)
 
 
 _GzipDamage = (EOFError, zlib.error, gzip.BadGzipFile)
 
 
+def split_archive(source: Source, part_bytes: int) -> list[Source]:
+    """The parts of a large archive, which together give what it gives as a whole.
+
+    Each begins with a record that gives a page, or a failure instead of one, and holds about
+    ``part_bytes``, decompressed; more only where one such record with what follows it does. The
+    archive is streamed through once, record by record. An archive that fits gives itself, and so
+    does what is no archive or cannot be read. Where an archive is damaged the last part begins
+    before the damage, and reading it tells of it.
+
+    A part is read from where it begins if the file is not compressed, or record by record, as
+    archives mostly are. Else all that stands before the part is decompressed and passed over. Of a
+    part the parts are given, too.
+    """
+    try:
+        _check_is_file(source.uri)
+        with closing(_open(source)) as stored:
+            content = _content(source, stored, keep_members=True)
+            if not _WARC_START.match(content.head) and not source.start:
+                return [source]
+            parts = _Parts(source, content, part_bytes)
+            with suppress(OSError):  # reading the last part will tell of it
+                for mark in index_archive(content.stream, source):
+                    parts.add(mark)
+            return parts.finish()
+    except (OSError, _Unreadable):
+        return [source]  # reading it will tell why
+
+
+class _Parts:
+    """An archive's parts, put together from where its records begin."""
+
+    def __init__(self, source: Source, content: _Content, part_bytes: int) -> None:
+        self._source = source
+        self._content = content
+        self._part_bytes = part_bytes
+        self._done: list[Source] = []
+        self._open = source
+        """The part that the next record belongs to, unless that begins another."""
+        self._has_page = False
+        self._entry = Member(source.seek_bytes, source.start - source.skip_bytes)
+        """Where reading can begin, at or before the record."""
+        self._members_from = self._entry
+        self._records = source.records_before
+        self._known_end = source.start
+        self._repeated: list[tuple[int, str]] = []
+
+    def add(self, mark: RecordMark) -> None:
+        """Take the next record."""
+        self._find_entry(mark.position)
+        end = mark.position + mark.content_bytes
+        if mark.is_page and self._has_page and end - self._open.start > self._part_bytes:
+            self._known_end = mark.position
+            self._close(mark.position)
+            self._open = replace(
+                self._open,
+                start=mark.position,
+                seek_bytes=self._entry.stored,
+                skip_bytes=mark.position - self._entry.decompressed,
+                records_before=self._records,
+            )
+        if mark.renamed is not None:
+            self._repeated.append((mark.position, mark.renamed))
+        self._has_page = self._has_page or mark.is_page
+        self._records += 1
+        # What a record claims to hold may not be there.
+        self._known_end = min(end, mark.position + self._part_bytes)
+
+    def _find_entry(self, position: int) -> None:
+        if self._content.gzip_layers == 0:
+            self._entry = Member(position, position)
+        members = self._content.members
+        begun_at = position - self._members_from.decompressed
+        while members and members[0].decompressed <= begun_at:
+            member = members.popleft()
+            # What a member begins with in the midst of a record might look like anything.
+            if member.decompressed == begun_at:
+                self._entry = Member(self._members_from.stored + member.stored, position)
+
+    def finish(self) -> list[Source]:
+        """All parts; the last reaches as far as the source does."""
+        if self._done:
+            self._close(self._source.end)
+        return self._done or [self._source]
+
+    def _close(self, end: int) -> None:
+        part = replace(self._open, end=end, known_bytes=self._known_end - self._open.start)
+        if part.start:
+            part = replace(
+                part,
+                repeated_at=tuple(at for at, _ in self._repeated),
+                repeated_as=tuple(name for _, name in self._repeated),
+            )
+        self._done.append(part)
+        self._repeated = []
+
+
 def _read_pages(source: Source, observed_at: Timestamp, limits: ReadLimits) -> Iterator[Unit]:
     uri = source.uri
-    name = local_path(uri)
-    _check_is_file(name)
+    _check_is_file(uri)
     try:
-        with FileSystems.open(name, compression_type=CompressionTypes.UNCOMPRESSED) as stored:
-            stream, head, is_gzip = _decompressed(stored)
-            if _WARC_START.match(head):
-                yield from _read_archive(stream, uri, observed_at, limits)
+        with closing(_open(source)) as stored:
+            stream, head, gzip_layers, _ = _content(source, stored)
+            if source.start or _WARC_START.match(head):
+                yield from _read_archive(stream, source, observed_at, limits)
                 return
-            if not is_gzip and source.size_bytes > limits.max_input_bytes:
+            if source.end >= 0:
+                message = f"it is no archive any more: {_CHANGED}"
+                raise _Unreadable("failed", "corrupt", message, head)
+            if not gzip_layers and source.size_bytes > limits.max_input_bytes:
                 message = (
                     f"it holds {source.size_bytes:,} bytes; the limit is {limits.max_input_bytes:,}"
                 )
                 raise _Unreadable("failed", "too-large", message, head)
-            content = _read_content(stream, is_gzip, limits)
+            content = _read_content(stream, gzip_layers > 0, limits)
     except OSError as error:
         raise _unreadable(error) from error
     yield from _read_document(content, uri, observed_at, limits)
 
 
-def _check_is_file(name: str) -> None:
+def _open(source: Source) -> ReadableStream:
+    if is_url(source.uri):
+        return open_object(source.uri, source.size_bytes)
+    return Path(local_path(source.uri)).open("rb")
+
+
+def _content(source: Source, stored: ReadableStream, *, keep_members: bool = False) -> _Content:
+    """What a file holds, from where the source begins in it."""
+    if source.seek_bytes:
+        stored.seek(source.seek_bytes)
+    content = _decompressed(stored, keep_members=keep_members)
+    _pass_over(content.stream, source.skip_bytes)
+    return content
+
+
+def _check_is_file(uri: str) -> None:
     """Raise for a local path that is no regular file: opening a FIFO would wait for ever."""
-    if FileSystems.get_scheme(name) is not None:
+    if is_url(uri):
         return
+    name = local_path(uri)
     try:
-        mode = os.stat(name).st_mode  # noqa: PTH116 - a path, or else a URI
+        mode = Path(name).stat().st_mode
     except OSError as error:
         raise _unreadable(error, dangling=os.path.islink(name)) from error  # noqa: PTH114
     if not stat.S_ISREG(mode):
@@ -305,17 +446,14 @@ def _check_is_file(name: str) -> None:
 
 def _unreadable(error: OSError, *, dangling: bool = False) -> _Unreadable:
     """What an error of the filesystem says about a source."""
-    causes: list[object] = [error]
-    if isinstance(error, BeamIOError):
-        causes += (error.exception_details or {}).values()
-    if any(isinstance(cause, FileNotFoundError | NotADirectoryError) for cause in causes):
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
         message = (
             "it is a symbolic link to a file that does not exist"
             if dangling
             else "it does not exist (any more)"
         )
         return _Unreadable("failed", "not-found", message)
-    if any(isinstance(cause, IsADirectoryError) for cause in causes):
+    if isinstance(error, IsADirectoryError):
         return _Unreadable("failed", "not-a-file", "it is a directory, not a file")
     words = error.strerror or " ".join(str(error).split()) or type(error).__name__
     return _Unreadable("failed", "unreadable", f"it cannot be read: {words}")
@@ -337,20 +475,45 @@ def _read_some(stream: _Stream, max_bytes: int) -> tuple[bytes, Exception | None
     return b"".join(pieces), None
 
 
-def _decompressed(stored: _Stream) -> tuple[_Joined, bytes, bool]:
-    """A stream without its gzip layers, its first bytes, and whether it had any."""
+class _Content(NamedTuple):
+    """A stream without its gzip layers."""
+
+    stream: _Joined
+    head: bytes
+    """Its first bytes, which are still in the stream."""
+    gzip_layers: int
+    members: deque[Member] | None
+    """Those of the one gzip layer that begin where reading has come to, if they are kept."""
+
+
+def _decompressed(stored: _Stream, *, keep_members: bool = False) -> _Content:
+    """What a stream holds that may be compressed; raises if it is so too many times over."""
     head, error = _read_some(stored, _HEAD_BYTES)
     stream = _Joined(head, stored, error)
     layers = 0
+    outer: GzipStream | None = None
     while head.startswith(b"\x1f\x8b\x08"):
         layers += 1
         if layers > _MAX_GZIP_LAYERS:
             message = f"it is compressed with gzip more than {_MAX_GZIP_LAYERS} times over"
             raise _Unreadable("rejected", "unsupported-kind", message)
-        inner = _Gunzipped(stream)
+        if outer is not None:
+            outer.members = None  # a member of one layer is nowhere to begin in two
+        inner = GzipStream(stream, keep_members=keep_members and outer is None)
+        outer = outer or inner
         head, error = _read_some(inner, _HEAD_BYTES)
         stream = _Joined(head, inner, error)
-    return stream, head, layers > 0
+    return _Content(stream, head, layers, outer.members if outer is not None else None)
+
+
+def _pass_over(stream: _Stream, skip_bytes: int) -> None:
+    """Read so many bytes and leave them; raises where there are fewer."""
+    while skip_bytes:
+        content, damage = _read_some(stream, min(_CHUNK_BYTES, skip_bytes))
+        if not content:
+            message = f"it ends before the part that was to be read: {_CHANGED}"
+            raise _Unreadable("failed", "truncated", message) from damage
+        skip_bytes -= len(content)
 
 
 def _read_content(stream: _Stream, is_gzip: bool, limits: ReadLimits) -> bytes:
@@ -370,14 +533,14 @@ def _read_content(stream: _Stream, is_gzip: bool, limits: ReadLimits) -> bytes:
 
 
 def _read_archive(
-    stream: _Stream, uri: str, observed_at: Timestamp, limits: ReadLimits
+    stream: _Stream, source: Source, observed_at: Timestamp, limits: ReadLimits
 ) -> Iterator[Unit]:
     skipped: Counter[str] = Counter()
     is_empty = True
     try:
         for unit in read_archive(
             stream,
-            uri,
+            source,
             observed_at,
             max_record_bytes=limits.max_record_bytes,
             max_payload_bytes=limits.max_payload_bytes,
@@ -387,6 +550,9 @@ def _read_archive(
             yield unit
     except ArchiveDamage as damage:
         raise _Unreadable("failed", damage.reason, str(damage)) from damage
+    if is_empty and (source.start or source.end >= 0):
+        message = f"the part of it that was to be read holds no page: {_CHANGED}"
+        raise _Unreadable("failed", "corrupt", message)
     if is_empty:
         held = ", ".join(f"{count:,} {name}" for name, count in sorted(skipped.items()))
         message = f"the archive holds no page, only records of other types: {held or 'none'}"
@@ -404,7 +570,7 @@ def _read_document(
     try:
         yield from read_feed(content, uri, observed_at, max_payload_bytes=limits.max_payload_bytes)
     except MalformedFeed as error:
-        raise _Unreadable("failed", "malformed-feed", str(error), content) from error
+        raise _Unreadable("failed", "malformed-feed", str(error), content, is_whole=True) from error
     except EmptyFeed as error:
         raise _Unreadable("rejected", "empty-feed", str(error)) from error
 
@@ -423,7 +589,7 @@ def _kind_of(content: bytes, named: str | None) -> str:
     except BinaryContent as error:
         raise _Unreadable("rejected", "binary", f"not text: {error}") from error
     except UndecodableText as error:
-        raise _Unreadable("failed", "undecodable", str(error), content) from error
+        raise _Unreadable("failed", "undecodable", str(error), content, is_whole=True) from error
     if not text.strip(_BLANK):
         raise _Unreadable("rejected", "empty", _empty_message(content))
     head = text[:_HEAD_BYTES]
@@ -471,7 +637,8 @@ class ReadSources(NamedTuple):
     pages: PCollection[Page]
     failures: PCollection[Failure]
     sources_read: PCollection[tuple[str, str, int]]
-    """``("source", uri, number of pages and failures that came of it)``, one per source."""
+    """``("source", key, number of pages and failures that came of it)``, one per source, by
+    ``Source.key``."""
 
 
 class _ReadSource(beam.DoFn):
@@ -484,7 +651,7 @@ class _ReadSource(beam.DoFn):
         for unit in read_source(source, self._observed_at, self._limits):
             units += 1
             yield unit if isinstance(unit, Page) else pvalue.TaggedOutput(FAILURES_TAG, unit)
-        yield pvalue.TaggedOutput(SOURCES_READ_TAG, ("source", source.uri, units))
+        yield pvalue.TaggedOutput(SOURCES_READ_TAG, ("source", source.key, units))
 
 
 @dataclass

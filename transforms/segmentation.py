@@ -893,7 +893,6 @@ def _article(
 
 
 def _rejected(page: Page, text: str, reason: str, message: str) -> Failure:
-    payload = text[:MAX_PAYLOAD_BYTES].encode("utf-8", "replace")[:MAX_PAYLOAD_BYTES]
     return Failure(
         kind="rejected",
         stage="extract",
@@ -902,6 +901,6 @@ def _rejected(page: Page, text: str, reason: str, message: str) -> Failure:
         origin=page.origin,
         source_uri=page.source_uri,
         observed_at=page.observed_at,
-        payload=payload.decode("utf-8", "ignore").encode(),
+        payload=page.content[:MAX_PAYLOAD_BYTES],
         url=page.url,
     )

@@ -1,28 +1,31 @@
-"""Writing Parquet, partitioned by date and topic, into the run's staging folder.
+"""Writing Parquet, partitioned by date and topic: rows to sorted runs, runs to files.
 
-In: ``EnrichedArticle``, ``Duplicate`` and failures. Out: ``WrittenFile``, one for each file, and a
-closing ``LedgerEntry`` for each row. Bounded. A write that the filesystem refuses becomes a
-``WrittenFile`` with an error, and the run is not published.
+``WriteRuns``: ``EnrichedArticle``, ``Duplicate`` or failures → ``StagedRun``, and a closing
+``LedgerEntry`` for each row. ``AssembleTables``: a range of partitions → ``WrittenFile``, one or
+more for each partition. ``WriteReport``: a ``Balance`` and what was made → JSON. Bounded. What the
+store refuses ends the run, for nothing of it is published yet.
 
 Beam's own sinks do not serve: ``WriteToParquet`` has no dynamic partitions and ``WriteToFiles``
-loses panes. Here rows are grouped by partition, sorted, and written to one file whose name is a
-function of its rows, so that a bundle that is retried writes the same file again.
+loses panes. Here a worker writes what it has, sorted by partition, whenever it has a few thousand
+rows; at the end of the run all these *runs* (in the sense of an external merge sort; Knuth, TAOCP
+3, 5.4) are merged, so that neither slices nor workers show in the files.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
+import itertools
 import json
-import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import apache_beam as beam
-import pyarrow.parquet as pq
+import pyarrow as pa
 from apache_beam.pvalue import PCollection, TaggedOutput
+from apache_beam.transforms.window import GlobalWindow
+from apache_beam.utils.windowed_value import WindowedValue
 
 from schemas import arrow
 from schemas.records import (
@@ -31,19 +34,27 @@ from schemas.records import (
     EnrichedArticle,
     Failure,
     LedgerEntry,
+    StagedBlock,
+    StagedRun,
     Tally,
     WrittenFile,
 )
+from transforms.compaction import SORT_KEYS, merge_sorted, sort_rows, write_files
+from transforms.staging import ROWS_PER_BATCH, ArrowRows, is_whole, paths_of_block
+from transforms.storage import Store
 
-ROWS_PER_GROUP = 20_000
+ROWS_PER_RUN = 2_048
+BYTES_PER_RUN = 32 << 20
+PARTITION = "_partition"
+"""Column of a run: the folder that its row belongs to, relative to the dataset."""
+_PARTITIONS = b"newsbeam.partitions"
 Row = dict[str, Any]
 
 
 class StagedRow(NamedTuple):
-    """A row on its way to a file: its order and identity in it, and how it closes its account."""
+    """A row on its way to a file: where it belongs, and how it closes its account."""
 
-    order: tuple[str, ...]
-    """Sort key in the file; also what the file's name is made from, so it identifies the row."""
+    partition: str
     row: Row
     closing: LedgerEntry
 
@@ -67,16 +78,10 @@ def failure_partition(identified: tuple[str, Failure]) -> str:
 
 
 def stage_article(enriched: EnrichedArticle, run_id: str) -> StagedRow:
-    """An article's row, sorted by publication so that time filters prune."""
+    """An article's row."""
     unique = enriched.unique
-    published = unique.article.published
     return StagedRow(
-        order=(
-            published.at.to_rfc3339() if published else "",
-            unique.article_id,
-            f"{unique.revision:09d}",
-            unique.content_hash,
-        ),
+        partition=article_partition(enriched),
         row=arrow.article_row(enriched, run_id),
         closing=LedgerEntry(
             "unit",
@@ -89,9 +94,9 @@ def stage_article(enriched: EnrichedArticle, run_id: str) -> StagedRow:
 
 
 def stage_duplicate(duplicate: Duplicate, run_id: str) -> StagedRow:
-    """A copy's row, next to the other copies of the same article."""
+    """A copy's row."""
     return StagedRow(
-        order=(duplicate.canonical_id, duplicate.content_hash, duplicate.article.origin),
+        partition=duplicate_partition(duplicate),
         row=arrow.duplicate_row(duplicate, run_id),
         closing=LedgerEntry(
             "unit",
@@ -108,7 +113,7 @@ def stage_failure(identified: tuple[str, Failure], run_id: str) -> StagedRow:
     """A failure's row."""
     identity, failure = identified
     return StagedRow(
-        order=(failure.origin, identity),
+        partition=failure_partition(identified),
         row=arrow.failure_row(failure, identity, run_id),
         closing=LedgerEntry(
             "unit",
@@ -121,136 +126,329 @@ def stage_failure(identified: tuple[str, Failure], run_id: str) -> StagedRow:
     )
 
 
-def file_name(rows: Sequence[StagedRow]) -> str:
-    """A name that is a function of the rows' identities, 32 hex digits and the suffix."""
-    digest = hashlib.sha256()
-    for row in rows:
-        digest.update("\x1f".join(row.order).encode("utf-8", "surrogatepass") + b"\x1e")
-    return f"{digest.hexdigest()[:32]}.parquet"
+# ── rows to runs ────────────────────────────────────────────────────────────────────────────────
 
 
-def write_partition(folder: str, rows: Iterable[StagedRow], staging: str) -> WrittenFile:
-    """Write the rows of one partition to one file in the staging folder.
+def run_schema(table: str) -> pa.Schema:
+    """The schema of a run of a table: the table's, and the partition before it."""
+    return pa.schema([pa.field(PARTITION, pa.string()), *arrow.TABLES[table]])
 
-    ``folder`` is relative to the dataset and begins with the table's name. The file appears under
-    its name only when it is complete. An ``OSError`` (disk full, permission denied) is given back
-    as the file's error.
+
+def to_run(table: str, rows: Iterable[StagedRow]) -> pa.Table:
+    """Rows as an unsorted run."""
+    plain = [{PARTITION: row.partition, **row.row} for row in rows]
+    return pa.Table.from_pylist(plain, schema=run_schema(table))
+
+
+def write_run(store: Store, folder: str, table: str, rows: pa.Table, name: str) -> StagedRun:
+    """Sort rows by partition and write them as a run.
+
+    Raises:
+        OSError: if the store refuses.
     """
-    ordered = sorted(rows, key=lambda row: row.order)
-    table = folder.partition("/")[0]
-    path = f"{folder}/{file_name(ordered)}"
-    target = Path(staging) / path
-    partial = target.with_suffix(".partial")
-    arrow_table = arrow.to_table((row.row for row in ordered), arrow.TABLES[table])
+    ordered = sort_rows(rows, (PARTITION, *SORT_KEYS[table]))
+    counts = [
+        (partition, len(list(same)))
+        for partition, same in itertools.groupby(ordered[PARTITION].to_pylist())
+    ]
+    schema = run_schema(table).with_metadata({_PARTITIONS: json.dumps(counts).encode()})
+    path = f"{folder}/{table}-{name}.arrow"
+    options = pa.ipc.IpcWriteOptions(compression="zstd")
+    with store.writer(path) as file, pa.ipc.new_file(file, schema, options=options) as out:
+        for batch in ordered.combine_chunks().to_batches(max_chunksize=ROWS_PER_BATCH):
+            out.write_batch(batch)
+    return StagedRun(table, path, rows.num_rows)
+
+
+def partitions_of_run(store: Store, run: StagedRun) -> list[tuple[str, int]]:
+    """(partition, rows) of a run, in order."""
+    file = ArrowRows(store, run.path)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        pq.write_table(arrow_table, partial, compression="zstd", row_group_size=ROWS_PER_GROUP)
-        with partial.open("rb") as written:
-            os.fsync(written.fileno())
-        partial.replace(target)
-        size_bytes = target.stat().st_size
-    except OSError as error:
-        reason = error.strerror or str(error)
-        return WrittenFile(table, path, len(ordered), 0, error=f"cannot write {target}: {reason}")
-    return WrittenFile(table, path, len(ordered), size_bytes)
+        return [(str(name), int(rows)) for name, rows in json.loads(file.metadata[_PARTITIONS])]
+    finally:
+        file.close()
+
+
+def read_run(store: Store, run: StagedRun, first: str, last: str) -> Iterator[pa.RecordBatch]:
+    """The rows of a run whose partition lies between two, both included."""
+    counts = partitions_of_run(store, run)
+    start = sum(rows for name, rows in counts if name < first)
+    end = sum(rows for name, rows in counts if name <= last)
+    file = ArrowRows(store, run.path)
+    try:
+        for number in range(start // ROWS_PER_BATCH, -(-end // ROWS_PER_BATCH)):
+            begin = number * ROWS_PER_BATCH
+            batch = file.batch(number)
+            skip = max(0, start - begin)
+            yield batch.slice(skip, min(end - begin, batch.num_rows) - skip)
+    finally:
+        file.close()
 
 
 class Written(NamedTuple):
-    """What ``WriteTable`` gives."""
+    """What ``WriteRuns`` gives."""
 
-    files: PCollection[WrittenFile]
+    runs: PCollection[StagedRun]
     ledger: PCollection[LedgerEntry]
 
 
-class _Write(beam.DoFn):
+class _WriteRuns(beam.DoFn):
     LEDGER = "ledger"
 
-    def __init__(self, stage: Callable[[Any, str], StagedRow], staging: str, run_id: str) -> None:
+    def __init__(
+        self,
+        table: str,
+        stage: Callable[[Any, str], StagedRow],
+        store: Store,
+        folder: str,
+        run_id: str,
+    ) -> None:
+        self._table = table
         self._stage = stage
-        self._staging = staging
+        self._store = store
+        self._folder = folder
         self._run_id = run_id
 
-    def process(self, partition: tuple[str, Iterable[Any]]) -> Iterator[WrittenFile | TaggedOutput]:
-        folder, elements = partition
-        rows = [self._stage(element, self._run_id) for element in elements]
-        written = write_partition(folder, rows, self._staging)
-        yield written
-        if written.error is None:
-            for row in rows:
-                yield TaggedOutput(self.LEDGER, row.closing)
+    def start_bundle(self) -> None:
+        self._rows: list[StagedRow] = []
+        self._tables: list[pa.Table] = []
+        self._closings: list[LedgerEntry] = []
+
+    def process(self, element: Any) -> Iterator[StagedRun | TaggedOutput]:
+        self._rows.append(self._stage(element, self._run_id))
+        if len(self._rows) < ROWS_PER_BATCH:
+            return
+        self._gather()
+        rows = sum(table.num_rows for table in self._tables)
+        if rows >= ROWS_PER_RUN or sum(t.nbytes for t in self._tables) >= BYTES_PER_RUN:
+            run, closings = self._flush()
+            yield run
+            for closing in closings:
+                yield TaggedOutput(self.LEDGER, closing)
+
+    def finish_bundle(self) -> Iterator[WindowedValue | TaggedOutput]:
+        self._gather()
+        if not self._tables:
+            return
+        run, closings = self._flush()
+        window = GlobalWindow()
+        yield WindowedValue(run, window.max_timestamp(), [window])
+        for closing in closings:
+            value = WindowedValue(closing, window.max_timestamp(), [window])
+            yield TaggedOutput(self.LEDGER, value)
+
+    def _gather(self) -> None:
+        """Rows as Python objects take three times the space that they take in Arrow."""
+        if self._rows:
+            self._tables.append(to_run(self._table, self._rows))
+            self._closings += [row.closing for row in self._rows]
+            self._rows = []
+
+    def _flush(self) -> tuple[StagedRun, list[LedgerEntry]]:
+        rows, self._tables = pa.concat_tables(self._tables), []
+        closings, self._closings = self._closings, []
+        name = _name_of(closing.key for closing in closings)
+        return write_run(self._store, self._folder, self._table, rows, name), closings
+
+
+def _name_of(origins: Iterable[str]) -> str:
+    """A name that is a function of which rows are in a run, so that a retry writes it again."""
+    digest = hashlib.sha256()
+    for origin in origins:
+        digest.update(origin.encode("utf-8", "surrogatepass") + b"\x1e")
+    return digest.hexdigest()[:32]
 
 
 @dataclass
-class WriteTable(beam.PTransform):
-    """Elements of one table → ``WrittenFile`` in the staging folder, and their closed accounts.
+class WriteRuns(beam.PTransform):
+    """Elements of one table → ``StagedRun`` in a folder, and their closed accounts.
 
-    ``partition`` names an element's folder and ``stage`` makes its row.
+    ``stage`` makes an element's row.
     """
 
-    partition: Callable[[Any], str]
+    table: str
     stage: Callable[[Any, str], StagedRow]
-    staging: str
+    store: Store
+    folder: str
     run_id: str
 
     def expand(self, elements: PCollection[Any]) -> Written:
-        """Group by partition and write each."""
-        partition = self.partition
-        parted = (
-            elements
-            | "Partition"
-            >> beam.Map(lambda element: (partition(element), element)).with_output_types(
-                tuple[str, elements.element_type]
-            )
-            | beam.GroupByKey()
-            | beam.ParDo(_Write(self.stage, self.staging, self.run_id))
-            .with_output_types(WrittenFile, ledger=LedgerEntry)
-            .with_outputs(_Write.LEDGER, main="files")
+        """Write on each worker what it has."""
+        write = _WriteRuns(self.table, self.stage, self.store, self.folder, self.run_id)
+        parted = elements | beam.ParDo(write).with_output_types(
+            StagedRun, ledger=LedgerEntry
+        ).with_outputs(_WriteRuns.LEDGER, main="runs")
+        return Written(parted.runs, parted[_WriteRuns.LEDGER])
+
+
+# ── runs to files ───────────────────────────────────────────────────────────────────────────────
+
+
+class PartitionRange(NamedTuple):
+    """Neighbouring partitions of one table that are assembled together."""
+
+    table: str
+    first: str
+    last: str
+    rows: int
+
+
+def plan_assembly(
+    store: Store, runs: Iterable[StagedRun], rows_per_range: int
+) -> list[PartitionRange]:
+    """Cut the partitions of all runs into ranges of about as many rows; none is cut itself."""
+    counts: dict[tuple[str, str], int] = {}
+    for run in runs:
+        for name, rows in partitions_of_run(store, run):
+            counts[run.table, name] = counts.get((run.table, name), 0) + rows
+    ranges: list[PartitionRange] = []
+    for (table, name), rows in sorted(counts.items()):
+        last = ranges[-1] if ranges else None
+        if last and last.table == table and last.rows + rows <= rows_per_range:
+            ranges[-1] = last._replace(last=name, rows=last.rows + rows)
+        else:
+            ranges.append(PartitionRange(table, name, name, rows))
+    return ranges
+
+
+def assemble_range(
+    store: Store, runs: Sequence[StagedRun], wanted: PartitionRange, staging: str, run_id: str
+) -> Iterator[WrittenFile]:
+    """Merge the runs' rows of some partitions into their files, below a staging folder.
+
+    Raises:
+        OSError: if the store refuses.
+    """
+    batches = [
+        read_run(store, run, wanted.first, wanted.last)
+        for run in sorted(runs, key=lambda run: run.path)
+        if run.table == wanted.table
+    ]
+    chunks = merge_sorted(batches, (PARTITION, *SORT_KEYS[wanted.table]))
+    parts = itertools.chain.from_iterable(map(_by_partition, chunks))
+    for partition, same in itertools.groupby(parts, key=lambda part: part[0]):
+        yield from write_files(
+            store,
+            staging,
+            partition,
+            lambda number: f"{run_id}-{number:03d}.parquet",
+            (rows for _, rows in same),
+            wanted.table,
         )
-        return Written(parted.files, parted[_Write.LEDGER])
+
+
+def _by_partition(chunk: pa.Table) -> Iterator[tuple[str, pa.Table]]:
+    start = 0
+    for partition, same in itertools.groupby(chunk[PARTITION].to_pylist()):
+        rows = len(list(same))
+        yield str(partition), chunk.slice(start, rows)
+        start += rows
+
+
+@dataclass
+class AssembleTables(beam.PTransform):
+    """``PartitionRange`` → ``WrittenFile`` below a staging folder, from all runs of a run."""
+
+    store: Store
+    runs: Sequence[StagedRun]
+    staging: str
+    run_id: str
+
+    def expand(self, ranges: PCollection[PartitionRange]) -> PCollection[WrittenFile]:
+        """Assemble each range on one worker."""
+        store, runs, staging, run_id = self.store, self.runs, self.staging, self.run_id
+        return ranges | beam.FlatMap(
+            lambda wanted: assemble_range(store, runs, PartitionRange(*wanted), staging, run_id)
+        ).with_output_types(WrittenFile)
+
+
+# ── reports ─────────────────────────────────────────────────────────────────────────────────────
+
+Made = StagedBlock | StagedRun | WrittenFile
+_MADE: Mapping[str, type[Made]] = {
+    kind.__name__: kind for kind in (StagedBlock, StagedRun, WrittenFile)
+}
+
+
+@dataclass(frozen=True)
+class Report:
+    """What one pipeline of a run has done."""
+
+    balance: Balance | None
+    made: tuple[Made, ...]
+
+
+def write_report(balance: Balance | None, made: Iterable[Made], store: Store, path: str) -> str:
+    """Write a report as JSON; gives its path. That it is there means that all it lists is.
+
+    Raises:
+        OSError: if the store refuses.
+    """
+    report = {
+        "balance": None if balance is None else dataclasses.asdict(balance),
+        "made": sorted(
+            ({"record": type(one).__name__, **dataclasses.asdict(one)} for one in made),
+            key=lambda one: (one["record"], one["path"]),
+        ),
+    }
+    store.write(path, json.dumps(report, ensure_ascii=False).encode())
+    return path
+
+
+def read_report(store: Store, path: str) -> Report | None:
+    """What ``write_report`` wrote, or None if it is not there, or cannot be read.
+
+    Raises:
+        OSError: if the store refuses.
+    """
+    try:
+        report = json.loads(store.read(path))
+        balance = report["balance"]
+        if balance is not None:
+            tallies = tuple(Tally(**tally) for tally in balance["tallies"])
+            balance = Balance(**{**balance, "tallies": tallies})
+        made = tuple(_MADE[one.pop("record")](**one) for one in report["made"])
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return None
+    return Report(balance, made)
+
+
+def read_whole_report(store: Store, path: str) -> Report | None:
+    """What ``read_report`` gives, or None if a staged file that it lists is gone or damaged.
+
+    What a run finds of an earlier process may have lain there through a power cut.
+
+    Raises:
+        OSError: if the store refuses.
+    """
+    report = read_report(store, path)
+    if report is None or not all(is_whole(store, file) for file in _staged_files(report.made)):
+        return None
+    return report
+
+
+def _staged_files(made: Iterable[Made]) -> Iterator[str]:
+    for one in made:
+        if isinstance(one, StagedBlock):
+            yield from paths_of_block(one)
+        elif isinstance(one, StagedRun):
+            yield one.path
 
 
 @dataclass
 class WriteReport(beam.PTransform):
-    """One ``Balance`` and the run's ``WrittenFile`` → a JSON file that the launching process reads.
+    """One ``Balance`` and what was made → a JSON file that the launching process reads.
 
-    The file is the only way back that every runner offers.
+    The file is the only way back that every runner offers, and what a run that goes on after a
+    kill knows this step's end by.
     """
 
-    files: PCollection[WrittenFile]
+    made: PCollection[Made]
+    store: Store
     path: str
 
     def expand(self, balance: PCollection[Balance]) -> PCollection[str]:
-        """Write the report once all files are written."""
+        """Write the report once all else is written."""
         return balance | beam.Map(
-            write_report, files=beam.pvalue.AsList(self.files), path=self.path
+            write_report, made=beam.pvalue.AsList(self.made), store=self.store, path=self.path
         ).with_output_types(str)
-
-
-def write_report(balance: Balance, files: Iterable[WrittenFile], path: str) -> str:
-    """Write balance and files as JSON; gives the path.
-
-    Raises:
-        OSError: if the filesystem refuses.
-    """
-    report = {
-        "balance": dataclasses.asdict(balance),
-        "files": sorted(
-            (dataclasses.asdict(file) for file in files), key=lambda file: file["path"]
-        ),
-    }
-    partial = Path(path).with_suffix(".partial")
-    partial.write_text(json.dumps(report, ensure_ascii=False), encoding="utf-8")
-    partial.replace(path)
-    return path
-
-
-def read_report(path: Path) -> tuple[Balance, list[WrittenFile]]:
-    """What ``write_report`` wrote.
-
-    Raises:
-        OSError: if there is no such file.
-    """
-    report = json.loads(path.read_text(encoding="utf-8"))
-    balance = report["balance"]
-    balance["tallies"] = [Tally(**tally) for tally in balance["tallies"]]
-    return Balance(**balance), [WrittenFile(**file) for file in report["files"]]
