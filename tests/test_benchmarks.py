@@ -30,6 +30,23 @@ def test_a_benchmark_without_its_material_skips_and_says_so(tmp_path: Path, name
     assert "skipped: " in done.stdout
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "size", "printed"),
+    [("small_files", "50", "50 files"), ("slices", "40", " 1.00")],
+)
+def test_a_benchmark_of_generated_articles_runs(name: str, size: str, printed: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", f"benchmarks.{name}", size],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert printed in done.stdout
+
+
 def test_a_body_is_scored_by_its_shingles() -> None:
     assert precision_recall("a b c d e", "a b c d e") == (1.0, 1.0)
     assert precision_recall("a b c d e", "a b c d") == (0.5, 1.0)
