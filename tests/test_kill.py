@@ -63,8 +63,8 @@ POINTS = {
     "release": 1,
 }
 """At how many changes of each phase a run is killed: at least 40, of the two commits most."""
-KILLED_AGAIN = itertools.cycle([0, 0, 0, 0, 7, 0, 0, 0, 0, 14, 0, 0, 0, 0, 30])
-"""Before which change the second process of each trial is killed as well; 0 for never."""
+KILLED_AGAIN = (0, 0, 0, 0, 7, 0, 0, 0, 0, 14, 0, 0, 0, 0, 30)
+"""Before which change the second process of a trial is killed as well, in turn; 0 for never."""
 
 
 # ── what is in a dataset ────────────────────────────────────────────────────────────────────────
@@ -218,7 +218,7 @@ def test_a_run_killed_at_any_point_and_run_again_gives_the_undisturbed_dataset(
             free.put(server)
 
     with ThreadPoolExecutor(len(servers)) as threads:
-        found = threads.map(carry_out, itertools.count(), kills, KILLED_AGAIN)
+        found = threads.map(carry_out, itertools.count(), kills, itertools.cycle(KILLED_AGAIN))
         wrong = {kill: faults for kill, faults in zip(kills, found, strict=True) if faults}
     assert wrong == {}
 
