@@ -22,7 +22,7 @@ from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
 from pipelines.config import IngestConfig
 from pipelines.dataset import DatasetError, PublishError, Snapshot
 from pipelines.ingest import KnownFiles, RunPlan, build_assembly, build_decision, build_rows
-from pipelines.local import local_runner
+from pipelines.local import WorkerLostError, local_runner, noticing_lost_workers
 from pipelines.staged import RunState
 from schemas.arrow import TABLES
 from schemas.records import Balance, StagedBlock, StagedRun, WrittenFile
@@ -197,7 +197,7 @@ class Steps:
             runner = local_runner(workers)
         pipeline = beam.Pipeline(runner=runner, options=options)
         build(pipeline)
-        with noticing_refusals(self._store):
+        with noticing_refusals(self._store), noticing_lost_workers():
             pipeline.run().wait_until_finish()
 
     def _report(self, path: str) -> Report:
@@ -286,6 +286,8 @@ def noticing_refusals(store: Store) -> Iterator[None]:
         yield
     except (RunFailedError, DatasetError, PublishError):
         raise
+    except WorkerLostError as error:
+        raise RunFailedError(f"{error}; {_UNCHANGED}") from error
     except (OSError, RuntimeError) as error:
         if _last_line(error).startswith("KeyboardInterrupt"):  # as Beam wraps it
             raise KeyboardInterrupt from error
