@@ -3,6 +3,7 @@ from __future__ import annotations
 import gzip
 import os
 import socket
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -642,3 +643,36 @@ def test_the_stage_counts_each_part_of_an_archive(store: Stored) -> None:
         read = pipeline | beam.Create(parts) | ReadPages(observed_at=SEEN, limits=LIMITS)
         counts = [("source", part.key, count) for part, count in zip(parts, (8, 8, 4), strict=True)]
         assert_that(read.sources_read, equal_to(counts))
+
+
+class _SlowStore:
+    """A store of objects that answers a request only when another has come, too."""
+
+    def __init__(self) -> None:
+        self._two_are_waiting = threading.Barrier(2, timeout=60)
+
+    def cat_file(self, key: str) -> bytes:
+        self._two_are_waiting.wait()
+        if key.endswith("gone.txt"):
+            raise FileNotFoundError(2, "no such object", key)
+        return b"words"
+
+
+def test_the_next_small_objects_are_asked_for_while_one_is_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    slow = _SlowStore()
+    monkeypatch.setattr("transforms.objects.client_of", lambda scheme: slow)
+    names = [*(f"s3://b/{number}.txt" for number in range(19)), "s3://b/gone.txt"]
+    with test_pipeline.TestPipeline(runner=local_runner(1)) as pipeline:
+        read = (
+            pipeline
+            | beam.Create([Source(name, 5) for name in names])
+            | ReadPages(observed_at=SEEN, limits=LIMITS)
+        )
+        origins = read.pages | beam.Map(lambda page: page.origin)
+        gone = read.failures | beam.Map(lambda failure: (failure.origin, failure.reason))
+        assert_that(origins, equal_to(names[:-1]), label="pages")
+        assert_that(gone, equal_to([(names[-1], "not-found")]), label="failures")
+        counts = [("source", name, 1) for name in names]
+        assert_that(read.sources_read, equal_to(counts), label="counts")

@@ -166,6 +166,11 @@ def _version(info: dict[str, Any]) -> str:
     return ""
 
 
+def is_fetched_whole(name: str, size_bytes: int) -> bool:
+    """Whether opening it fetches all of it with one request: it is an object, known to be small."""
+    return is_url(name) and 0 <= size_bytes <= _WHOLE_READ_BYTES
+
+
 def open_object(url: str, size_bytes: int = -1) -> ReadableStream:
     """An object for reading; of a large one, only a block is held at a time.
 
@@ -180,7 +185,7 @@ def open_object(url: str, size_bytes: int = -1) -> ReadableStream:
     scheme, key = split_url(url)
     with spoken(url):
         client = client_of(scheme)
-        if 0 <= size_bytes <= _WHOLE_READ_BYTES:
+        if is_fetched_whole(url, size_bytes):
             return io.BytesIO(client.cat_file(key))
         file = client.open(key, "rb", block_size=_BLOCK_BYTES, cache_type="readahead")
     return _ObjectStream(file, url)

@@ -22,7 +22,8 @@ import stat
 import unicodedata
 import zlib
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -31,7 +32,9 @@ from urllib.parse import quote, unquote_to_bytes
 
 import apache_beam as beam
 from apache_beam import PCollection, pvalue
+from apache_beam.transforms.window import GlobalWindows
 from apache_beam.utils.timestamp import Timestamp
+from apache_beam.utils.windowed_value import WindowedValue
 
 from schemas.records import Failure, Page, Source
 from transforms.archives import (
@@ -44,7 +47,7 @@ from transforms.archives import (
 from transforms.decoding import BinaryContent, UndecodableText, decode_text
 from transforms.feeds import EmptyFeed, MalformedFeed, read_feed
 from transforms.gunzip import GzipStream, Member
-from transforms.objects import ReadableStream, is_url, open_object
+from transforms.objects import ReadableStream, is_fetched_whole, is_url, open_object
 
 FAILURES_TAG = "failures"
 SOURCES_READ_TAG = "sources_read"
@@ -53,6 +56,8 @@ SOURCES_READ_TAG = "sources_read"
 _CHUNK_BYTES = 256 * 1024
 _HEAD_BYTES = 8 * 1024
 _MAX_GZIP_LAYERS = 2
+_OBJECTS_AHEAD = 8
+"""Small objects that a worker asks for while it works on one: so many are held, too."""
 _CHANGED = "it has changed since it was listed"
 _FILE_SCHEME = "file://"
 _UNTELLABLE = frozenset({"Cc", "Cs", "Zl", "Zp"})
@@ -177,7 +182,12 @@ class _Unreadable(Exception):  # noqa: N818 - becomes a Failure
         """Whether the payload is all of the content, so that another reader could start with it."""
 
 
-def read_source(source: Source, observed_at: Timestamp, limits: ReadLimits) -> Iterator[Unit]:
+def read_source(
+    source: Source,
+    observed_at: Timestamp,
+    limits: ReadLimits,
+    open_source: Callable[[Source], ReadableStream] | None = None,
+) -> Iterator[Unit]:
     """Give the pages of a source, and a failure for whatever in it cannot be read as one.
 
     At least one value comes for every source. What is damaged half-way gives what stands before
@@ -191,9 +201,11 @@ def read_source(source: Source, observed_at: Timestamp, limits: ReadLimits) -> I
         source: what ``local_uri`` gives for a path, or the URL of an object; or a part of it.
         observed_at: the start of the run; records of archives carry their own date.
         limits: bounds of what is read and kept.
+        open_source: gives the source as it is stored, or raises ``OSError``; by default it is
+            opened where it lies.
     """
     try:
-        yield from _read_pages(source, observed_at, limits)
+        yield from _read_pages(source, observed_at, limits, open_source or _open)
     except _Unreadable as why:
         origin = source.uri if source.end < 0 else f"{source.uri}#@{source.start}"
         yield _failure(why, origin, source.uri, observed_at, limits)
@@ -387,11 +399,16 @@ class _Parts:
         self._repeated = []
 
 
-def _read_pages(source: Source, observed_at: Timestamp, limits: ReadLimits) -> Iterator[Unit]:
+def _read_pages(
+    source: Source,
+    observed_at: Timestamp,
+    limits: ReadLimits,
+    open_source: Callable[[Source], ReadableStream],
+) -> Iterator[Unit]:
     uri = source.uri
     _check_is_file(uri)
     try:
-        with closing(_open(source)) as stored:
+        with closing(open_source(source)) as stored:
             stream, head, gzip_layers, _ = _content(source, stored)
             if source.start or _WARC_START.match(head):
                 yield from _read_archive(stream, source, observed_at, limits)
@@ -642,13 +659,48 @@ class ReadSources(NamedTuple):
 
 
 class _ReadSource(beam.DoFn):
+    """Reads one source after the other; of objects, the next ones are asked for meanwhile."""
+
     def __init__(self, observed_at: Timestamp, limits: ReadLimits) -> None:
         self._observed_at = observed_at
         self._limits = limits
 
-    def process(self, source: Source) -> Iterable[Page | pvalue.TaggedOutput]:
+    def setup(self) -> None:
+        self._requests = ThreadPoolExecutor(_OBJECTS_AHEAD)
+
+    def start_bundle(self) -> None:
+        self._waiting: deque[tuple[Source, Future[ReadableStream]]] = deque()
+
+    def process(self, source: Source) -> Iterator[Page | pvalue.TaggedOutput]:
+        if not is_fetched_whole(source.uri, source.size_bytes):
+            yield from self._read(source, _open)
+            return
+        self._waiting.append((source, self._requests.submit(_open, source)))
+        if len(self._waiting) > _OBJECTS_AHEAD:
+            yield from self._read_next()
+
+    def finish_bundle(self) -> Iterator[WindowedValue]:
+        while self._waiting:
+            for value in self._read_next():
+                # Seed files are read in batches, before anything has a window.
+                windowed = GlobalWindows.windowed_value
+                if isinstance(value, pvalue.TaggedOutput):
+                    yield pvalue.TaggedOutput(value.tag, windowed(value.value))
+                else:
+                    yield windowed(value)
+
+    def teardown(self) -> None:
+        self._requests.shutdown()
+
+    def _read_next(self) -> Iterator[Page | pvalue.TaggedOutput]:
+        source, opened = self._waiting.popleft()
+        yield from self._read(source, lambda _: opened.result())
+
+    def _read(
+        self, source: Source, open_source: Callable[[Source], ReadableStream]
+    ) -> Iterator[Page | pvalue.TaggedOutput]:
         units = 0
-        for unit in read_source(source, self._observed_at, self._limits):
+        for unit in read_source(source, self._observed_at, self._limits, open_source):
             units += 1
             yield unit if isinstance(unit, Page) else pvalue.TaggedOutput(FAILURES_TAG, unit)
         yield pvalue.TaggedOutput(SOURCES_READ_TAG, ("source", source.key, units))
