@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help setup demo test lint bench bench-slices docs lock clean
+.PHONY: help setup demo test lint bench bench-slices bench-stores docs lock clean
 
 help:
 	@echo "make setup   put newsbeam and its tools into $(VENV)"
@@ -12,6 +12,7 @@ help:
 	@echo "make lint    ruff and mypy --strict"
 	@echo "make bench   print the numbers that README and docs state"
 	@echo "make bench-slices  memory at 20,000 and at 100,000 articles (half an hour)"
+	@echo "make bench-stores  what the way to an object store costs (needs MinIO, or Go to build it)"
 	@echo "make docs    write the generated parts of the documentation"
 	@echo "make lock    resolve the dependencies anew"
 
@@ -48,6 +49,9 @@ bench: setup
 
 bench-slices: setup
 	$(BIN)/python -m benchmarks.slices
+
+bench-stores: setup
+	$(BIN)/python -m benchmarks.distant_stores
 
 docs: setup
 	$(BIN)/python -m docs.generate

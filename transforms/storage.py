@@ -60,6 +60,9 @@ READ_SECONDS = 30
 _ATTEMPTS = 3
 """How often s3fs and botocore, each, try a request; gcsfs tries six times."""
 _DELETIONS_AT_ONCE = 16
+_PUTS_AT_ONCE = 8
+_CONNECTIONS = 32
+"""To S3, at most, from one process."""
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
 _NO_EXCHANGE = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EXDEV, errno.ENOENT})
@@ -144,6 +147,11 @@ class Store(ABC):
     @abstractmethod
     def local_root(self) -> Path | None:
         """The folder, if it is a local one."""
+
+    @property
+    def files_at_once(self) -> int:
+        """How many small files it pays to write at a time."""
+        return 1
 
     @abstractmethod
     def list_files(self, folder: str) -> list[StoredFile]:
@@ -427,6 +435,11 @@ class ObjectStore(Store):
         """There is no folder."""
         return
 
+    @property
+    def files_at_once(self) -> int:
+        """Several: a put is mostly waiting."""
+        return _PUTS_AT_ONCE
+
     def check_client(self) -> None:
         """Raise ``StoreError`` if the client for this kind of store is not installed."""
         client_of(self.scheme)
@@ -607,6 +620,7 @@ def _s3_filesystem() -> Any:
         config_kwargs={
             "connect_timeout": CONNECT_SECONDS,
             "read_timeout": READ_SECONDS,
+            "max_pool_connections": _CONNECTIONS,
             "retries": {"mode": "standard", "total_max_attempts": _ATTEMPTS},
         },
     )

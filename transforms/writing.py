@@ -17,7 +17,9 @@ import dataclasses
 import hashlib
 import itertools
 import json
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -316,6 +318,8 @@ def assemble_range(
 ) -> Iterator[WrittenFile]:
     """Merge the runs' rows of some partitions into their files, below a staging folder.
 
+    Where the store takes several files at once, small ones are written while the next are merged.
+
     Raises:
         OSError: if the store refuses.
     """
@@ -326,15 +330,32 @@ def assemble_range(
     ]
     chunks = merge_sorted(batches, (PARTITION, *SORT_KEYS[wanted.table]))
     parts = itertools.chain.from_iterable(map(_by_partition, chunks))
-    for partition, same in itertools.groupby(parts, key=lambda part: part[0]):
-        yield from write_files(
+
+    def write(partition: str, rows: Iterable[pa.Table]) -> list[WrittenFile]:
+        return write_files(
             store,
             staging,
             partition,
             lambda number: f"{run_id}-{number:03d}.parquet",
-            (rows for _, rows in same),
+            rows,
             wanted.table,
         )
+
+    waiting: deque[Future[list[WrittenFile]]] = deque()
+    with ThreadPoolExecutor(store.files_at_once) as threads:
+        for partition, same in itertools.groupby(parts, key=lambda part: part[0]):
+            rows = (chunk for _, chunk in same)
+            first = next(rows)
+            second = next(rows, None)
+            if second is not None or store.files_at_once == 1:
+                rest = [] if second is None else [second]
+                yield from write(partition, itertools.chain([first], rest, rows))
+                continue
+            waiting.append(threads.submit(write, partition, [first]))
+            if len(waiting) >= store.files_at_once:
+                yield from waiting.popleft().result()
+        for written in waiting:
+            yield from written.result()
 
 
 def _by_partition(chunk: pa.Table) -> Iterator[tuple[str, pa.Table]]:
