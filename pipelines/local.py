@@ -133,6 +133,3 @@ class _AnsweringConnection:
 
     def close(self) -> None:
         self._connection.close()
-
-    def abort(self, error: Exception) -> None:
-        self._connection.abort(error)

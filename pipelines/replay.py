@@ -22,8 +22,8 @@ from apache_beam.utils.timestamp import Timestamp
 
 from pipelines.config import IngestConfig
 from pipelines.dataset import STAGING, DataFile, Dataset, DatasetError, Snapshot
-from pipelines.ingest import RunPlan, build_replay
-from pipelines.run import RunReport, data_files, new_run_id, progress_folder, utc_now
+from pipelines.ingest import build_replay
+from pipelines.run import RunReport, data_files, new_run_id, planned, utc_now
 from pipelines.staged import RunState
 from pipelines.steps import Outcome, Steps, Watch, noticing_refusals
 from schemas.records import Retry, StagedBlock
@@ -36,7 +36,6 @@ from transforms.compaction import (
     write_files,
 )
 from transforms.ledger import add_balances
-from transforms.reading import ReadLimits
 from transforms.staging import PRINTS, failure_ids_of_block, read_columns
 from transforms.storage import Store
 
@@ -206,17 +205,8 @@ def _carry_out(
         for path, ids in sorted(by_file.items())
         for start in range(0, len(ids), _IDS_PER_RETRY)
     ]
-    with progress_folder(config) as folder:
-        plan = RunPlan(
-            run_id=state.run_id,
-            store=dataset.store,
-            folder=state.folder,
-            limits=ReadLimits(max_input_bytes=config.max_input_bytes),
-            dedup_threshold=config.dedup_threshold,
-            dedup_horizon_seconds=config.dedup_horizon_seconds,
-            progress_folder=folder,
-        )
-        watch = Watch(folder or "", len(retried), 0)
+    with planned(config, dataset, state) as plan:
+        watch = Watch(plan.progress_folder or "", len(retried), 0)
         steps = Steps(config, plan, state, watch, workers=1)
         slice_folder = f"{state.folder}/slices/0000"
         observed_at = Timestamp.from_rfc3339(state.started_at.replace("+00:00", "Z"))

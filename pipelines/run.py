@@ -211,11 +211,19 @@ def _joined(reports: Sequence[RunReport]) -> RunReport:
 
 
 @contextmanager
-def progress_folder(config: IngestConfig) -> Iterator[str | None]:
-    """A folder for what ``transforms.progress`` counts, while the block runs; None if not local."""
+def planned(config: IngestConfig, dataset: Dataset, state: RunState) -> Iterator[RunPlan]:
+    """A run's plan; if it is local, its progress can be watched while the block runs."""
     folder = tempfile.mkdtemp(prefix="newsbeam-progress-") if config.is_local else None
     try:
-        yield folder
+        yield RunPlan(
+            run_id=state.run_id,
+            store=dataset.store,
+            folder=state.folder,
+            limits=ReadLimits(max_input_bytes=config.max_input_bytes),
+            dedup_threshold=config.dedup_threshold,
+            dedup_horizon_seconds=config.dedup_horizon_seconds,
+            progress_folder=folder,
+        )
     finally:
         if folder:
             shutil.rmtree(folder, ignore_errors=True)
@@ -259,22 +267,13 @@ def _carry_out(
             f"{len(state.slices)} slices are done"
         )
     files = {source.uri for source in sources}
-    with progress_folder(config) as folder:
-        plan = RunPlan(
-            run_id=state.run_id,
-            store=dataset.store,
-            folder=state.folder,
-            limits=ReadLimits(max_input_bytes=config.max_input_bytes),
-            dedup_threshold=config.dedup_threshold,
-            dedup_horizon_seconds=config.dedup_horizon_seconds,
-            progress_folder=folder,
-        )
+    with planned(config, dataset, state) as plan:
         input_bytes = sum(max(0, source.size_bytes) for source in sources)
-        planned = sum(len(one.sources) for one in state.slices)
-        watch = Watch(folder or "", planned, input_bytes, len(state.slices))
+        sources_planned = sum(len(one.sources) for one in state.slices)
+        watch = Watch(plan.progress_folder or "", sources_planned, input_bytes, len(state.slices))
         workers = config.local_workers(_readable_bytes(sources, config.max_input_bytes))
         steps = Steps(config, plan, state, watch, workers)
-        with watching(watch) if watching and folder else nullcontext():
+        with watching(watch) if watching and plan.progress_folder else nullcontext():
             extracted = [
                 steps.extract(
                     one.folder,
@@ -288,7 +287,7 @@ def _carry_out(
                 )
                 for one in state.slices
             ]
-            outcome = steps.finish(extracted, planned, snapshot)
+            outcome = steps.finish(extracted, sources_planned, snapshot)
     report = RunReport(
         run_id=state.run_id,
         output=config.output,
