@@ -170,7 +170,8 @@ def ingest(
                 notify("compacting")
                 with _after("the run is published, but not compacted", dataset):
                     compact(dataset, min_files=config.compact_after)
-    return reports[0] if len(reports) == 1 else _joined(reports)
+    files = len({source.uri for source in sources})
+    return reports[0] if len(reports) == 1 else _joined(reports, files)
 
 
 @contextmanager
@@ -195,15 +196,16 @@ def _parts(sources: Sequence[Source], config: IngestConfig) -> list[Sequence[Sou
     return [one.sources for one in slices]
 
 
-def _joined(reports: Sequence[RunReport]) -> RunReport:
+def _joined(reports: Sequence[RunReport], sources: int) -> RunReport:
+    """The report of all parts; a file whose records are in several of them counts once."""
     return RunReport(
         run_id=reports[0].run_id,
         output=reports[0].output,
         started_at=reports[0].started_at,
         seconds=sum(report.seconds for report in reports),
-        balance=add_balances(report.balance for report in reports),
+        balance=replace(add_balances(report.balance for report in reports), sources=sources),
         files=[file for report in reports for file in report.files],
-        sources=sum(report.sources for report in reports),
+        sources=sources,
         slices=sum(report.slices for report in reports),
         resumed_slices=sum(report.resumed_slices for report in reports),
         parts=len(reports),

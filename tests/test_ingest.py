@@ -379,6 +379,14 @@ def test_a_run_that_is_published_in_parts_says_so(
     }
 
 
+def test_an_archive_that_is_published_in_parts_counts_as_one_file(tmp_path: Path) -> None:
+    archive = str(SEEDS / "190_archive.warc.gz")
+    config = IngestConfig((archive,), str(tmp_path / "news"), publish_every_bytes=5_000, workers=1)
+    report = ingest(config, clock=lambda: NOW)
+    assert report.parts > 1
+    assert report.sources == report.balance.sources == 1
+
+
 def test_partitions_with_many_files_are_compacted_when_asked(tmp_path: Path) -> None:
     for number in range(3):
         source = page(
