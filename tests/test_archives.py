@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import gzip
 import io
+import random
 import zlib
 from collections import Counter
+from collections.abc import Callable
 
 import brotli
 import pytest
@@ -173,6 +175,29 @@ def test_a_payload_stored_decoded_under_its_old_header_is_taken_as_it_is(coding:
 
 def test_a_payload_stored_without_its_chunks_is_taken_as_it_is() -> None:
     assert only_page(record(http(HTML, Transfer_Encoding="chunked"))).content == HTML
+
+
+@pytest.mark.parametrize(
+    ("compress", "coding"), [(gzip.compress, "gzip"), (zlib.compress, "deflate")]
+)
+def test_a_payload_whose_compressed_content_is_cut_fails_as_truncated(
+    compress: Callable[[bytes], bytes], coding: str
+) -> None:
+    noise = random.Random(1).randbytes(2_000).hex().encode()
+    stored = compress(b"<html><p>" + noise)
+    failure = only_failure(record(http(stored[: len(stored) // 2], Content_Encoding=coding)))
+    assert (failure.kind, failure.reason) == ("failed", "truncated")
+    assert failure.payload == stored[:100]
+
+
+def test_all_gzip_members_of_a_payload_are_decompressed() -> None:
+    stored = gzip.compress(HTML[:20]) + gzip.compress(HTML[20:])
+    assert only_page(record(http(stored, Content_Encoding="gzip"))).content == HTML
+
+
+def test_what_follows_a_gzip_member_and_is_none_is_passed_over() -> None:
+    stored = gzip.compress(HTML) + b"<!-- appended by the server -->"
+    assert only_page(record(http(stored, Content_Encoding="gzip"))).content == HTML
 
 
 def test_a_payload_in_another_coding_than_stated_fails_as_undecodable() -> None:
@@ -396,3 +421,10 @@ def test_an_error_of_the_disk_is_not_taken_for_the_end_of_the_archive() -> None:
 )
 def test_html_is_known_by_how_it_begins(content: bytes, is_html: bool) -> None:
     assert looks_like_html(content) is is_html
+
+
+@pytest.mark.parametrize("start", [b" ", b"\n", b"<!--a-->", b"<?xml?>"])
+def test_text_behind_much_that_may_stand_before_html_is_told_at_once(start: bytes) -> None:
+    """To try each way in which it may stand there took for ever."""
+    assert not looks_like_html(start * 500 + b"A centred title")
+    assert looks_like_html(start * 100 + b"<html>")

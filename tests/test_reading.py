@@ -614,6 +614,15 @@ def test_a_first_part_of_what_is_no_archive_any_more_is_corrupt(store: Stored) -
     assert only_failure(units_of(first)).reason == "corrupt"
 
 
+@pytest.mark.parametrize("start", ["<?a?>", "<!--a-->", "<!DOCTYPE a>", " "])
+def test_a_text_behind_much_that_may_stand_before_an_element_is_told_at_once(
+    start: str, store: Stored
+) -> None:
+    """To try each way in which it may stand there took for ever."""
+    source = store((start * 500 + "A centred title").encode())
+    assert len(list(read_source(source, SEEN, LIMITS))) == 1
+
+
 # ── the stage ───────────────────────────────────────────────────────────────────────────────────
 
 

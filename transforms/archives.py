@@ -29,6 +29,7 @@ from fastwarc.stream_io import BrotliReader, ChunkedReader, ZstdReader
 from fastwarc.warc import ArchiveIterator, WarcRecord, WarcRecordType
 
 from schemas.records import Failure, Page, Source
+from transforms.gunzip import GzipStream
 
 _PAGE_RECORDS = WarcRecordType.response | WarcRecordType.resource | WarcRecordType.conversion
 _HTML_TYPES = frozenset({"text/html", "application/xhtml+xml"})
@@ -467,8 +468,10 @@ def looks_like_html(content: bytes) -> bool:
     return _HTML_START.match(head) is not None
 
 
+# What stands before the element is taken for good: to try it in every other way takes for ever.
 _HTML_START = re.compile(
-    rb"(?:\xef\xbb\xbf|\xff\xfe|\xfe\xff)?(?:\s+|<\?xml[^>]{0,200}\?>|<!--.{0,1500}?-->)*"
+    rb"(?:\xef\xbb\xbf|\xff\xfe|\xfe\xff)?"
+    rb"(?:\s++|(?><\?xml[^>]{0,200}\?>)|(?><!--.{0,1500}?-->))*+"
     rb"<(?:!doctype\s+html|html|head|body|meta|title)\b",
     re.IGNORECASE | re.DOTALL,
 )
@@ -517,9 +520,13 @@ def _control_bytes(sample: bytes) -> int:
 
 
 def _undo_coding(content: bytes, coding: str, max_bytes: int) -> bytes | None:
-    """The content without a coding, or None where it is not in that coding."""
+    """The content without a coding, or None where it is not in that coding.
+
+    Raises:
+        _NoPage: if the content ends before its gzip or deflate stream does.
+    """
     if coding in {"gzip", "x-gzip"}:
-        return _inflate(content, zlib.MAX_WBITS | 16, max_bytes)
+        return _gunzip(content, max_bytes)
     if coding == "deflate":
         # RFC 9110 means the zlib format; some servers send the bare deflate stream.
         zlib_format = _inflate(content, zlib.MAX_WBITS, max_bytes)
@@ -539,11 +546,37 @@ def _undo_coding(content: bytes, coding: str, max_bytes: int) -> bytes | None:
     return b"".join(pieces)
 
 
-def _inflate(content: bytes, window_bits: int, max_bytes: int) -> bytes | None:
+def _gunzip(content: bytes, max_bytes: int) -> bytes | None:
+    stream = GzipStream(io.BytesIO(content))
+    pieces: list[bytes] = []
+    length = 0
     try:
-        return zlib.decompressobj(window_bits).decompress(content, max_bytes)
+        while length < max_bytes and (piece := stream.read(max_bytes - length)):
+            pieces.append(piece)
+            length += len(piece)
+    except EOFError as error:
+        raise _cut(length, content) from error
+    except gzip.BadGzipFile:  # something else than a member, in front or behind
+        return b"".join(pieces) or None
     except zlib.error:
         return None
+    return b"".join(pieces)
+
+
+def _inflate(content: bytes, window_bits: int, max_bytes: int) -> bytes | None:
+    inflater = zlib.decompressobj(window_bits)
+    try:
+        inflated = inflater.decompress(content, max_bytes)
+    except zlib.error:
+        return None
+    if content and not inflater.eof and len(inflated) < max_bytes:
+        raise _cut(len(inflated), content)
+    return inflated
+
+
+def _cut(length: int, content: bytes) -> _NoPage:
+    message = f"its compressed content ends early, after {length:,} bytes decompressed"
+    return _NoPage("failed", "truncated", message, content)
 
 
 def _sentence(error: BaseException) -> str:

@@ -149,8 +149,10 @@ _MAGIC = (
 )
 
 _WARC_START = re.compile(rb"\s{0,16}WARC/\d\.\d{1,2}\r?\n")
+# What stands before the element is taken for good: to try it in every other way takes for ever.
 _ROOT_ELEMENT = re.compile(
-    r"\s*(?:(?:<\?.{0,500}?\?>|<!--.{0,4000}?-->|<!DOCTYPE[^>\[]{0,500}(?:\[.{0,4000}?\]\s*)?>)\s*)*"
+    r"\s*+(?:(?:(?><\?.{0,500}?\?>)|(?><!--.{0,4000}?-->)"
+    r"|(?><!DOCTYPE[^>\[]{0,500}(?:\[.{0,4000}?\]\s*)?>))\s*+)*+"
     r"<([A-Za-z_][\w.:\-]*)[\s/>]",
     re.DOTALL,
 )
