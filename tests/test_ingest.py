@@ -387,6 +387,19 @@ def test_an_archive_that_is_published_in_parts_counts_as_one_file(tmp_path: Path
     assert report.sources == report.balance.sources == 1
 
 
+def test_a_page_read_again_shorter_does_not_hide_its_article_from_later_copies(
+    tmp_path: Path,
+) -> None:
+    """Then two rows of the dataset have the same origin, article id and revision."""
+    output = tmp_path / "news"
+    text = paragraphs(1, count=10)
+    for day, (name, lines) in enumerate([("a", text), ("a", text[:6]), ("b", text)]):
+        source = page(tmp_path / f"{name}.html", f"https://{name}.example/1", lines)
+        report = run(output, source, now=NOW + datetime.timedelta(days=day))
+    assert (len(rows(output, "articles")), len(rows(output, "duplicates"))) == (1, 2)
+    assert not report.balance.faults
+
+
 def test_partitions_with_many_files_are_compacted_when_asked(tmp_path: Path) -> None:
     for number in range(3):
         source = page(

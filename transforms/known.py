@@ -36,8 +36,6 @@ from transforms.staging import PRINTS, failure_ids_of_block, read_columns, write
 from transforms.storage import Store
 
 KEY_BYTES = 16
-WORK = np.dtype([("article_id", "V16"), ("content_hash", "V16"), ("revision", "<i4")])
-"""A row of ``KnownMatches.works``."""
 _BATCH_ROWS = 1_000
 _BLOCK_ROWS = 2_000
 _COLUMNS = {
@@ -141,8 +139,10 @@ def _known(row: dict[str, Any], table: str, wanted: MicrosRange) -> _Known:
     fingerprint = None
     if wanted[0] <= observed_at.micros <= wanted[1]:
         text = print_text(row["body"])
+        # A file that was read again with other words has several rows, also of one article.
+        text_id = f"{row['content_hash']}:{observed_at.micros}"
         fingerprint = Fingerprint(
-            origin=f"known:{article_id}:{revision}:{row['origin']}",
+            origin=f"known:{article_id}:{revision}:{row['origin']}:{text_id}",
             article_id=article_id,
             content_hash=row["content_hash"],
             source_uri=row["source_uri"],
