@@ -14,13 +14,11 @@ from dataclasses import dataclass
 from typing import Any, Protocol, cast
 from urllib.parse import unquote
 
-from transforms.storage import client_of, spoken
+from transforms.storage import WHOLE_READ_BYTES, client_of, spoken
 
 _URL = re.compile(r"(?!file:)[a-z][a-z0-9+.\-]*://", re.IGNORECASE)
 _OBJECT_URL = re.compile(r"(?P<scheme>s3|s3a|gs|gcs)://(?P<key>[^/].*)", re.IGNORECASE | re.DOTALL)
 _GLOB = re.compile(r"[*?\[]")
-_WHOLE_READ_BYTES = 4 << 20
-"""An object up to this size is read with one request."""
 _BLOCK_BYTES = 8 << 20
 """How much of a larger one is asked for at a time, and held."""
 
@@ -168,7 +166,7 @@ def _version(info: dict[str, Any]) -> str:
 
 def is_fetched_whole(name: str, size_bytes: int) -> bool:
     """Whether opening it fetches all of it with one request: it is an object, known to be small."""
-    return is_url(name) and 0 <= size_bytes <= _WHOLE_READ_BYTES
+    return is_url(name) and 0 <= size_bytes <= WHOLE_READ_BYTES
 
 
 def open_object(url: str, size_bytes: int = -1) -> ReadableStream:

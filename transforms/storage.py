@@ -51,7 +51,7 @@ _SPOKEN_KINDS: dict[type[OSError], tuple[type[OSError], int]] = {
     FileNotFoundError: (FileNotFoundError, errno.ENOENT),
     PermissionError: (PermissionError, errno.EACCES),
 }
-_WHOLE_READ_BYTES = 4 << 20
+WHOLE_READ_BYTES = 4 << 20
 """An object up to this size is read with one request rather than piece by piece."""
 CONNECT_SECONDS = 10
 """How long to wait for an object store to take a connection."""
@@ -494,7 +494,7 @@ class ObjectStore(Store):
         with spoken(self.locate(path)):
             self._fs.invalidate_cache()
             size_bytes = self._fs.info(self._key(path))["size"]
-            if size_bytes <= _WHOLE_READ_BYTES:
+            if size_bytes <= WHOLE_READ_BYTES:
                 return pa.BufferReader(self._fs.cat_file(self._key(path)))
         return pa.PythonFile(_Ranges(self, path, size_bytes), mode="r")
 
@@ -511,8 +511,8 @@ class ObjectStore(Store):
             try:
                 yield HashingFile(cast(BinaryIO, file))
             except BaseException:
-                file.discard()
                 file.closed = True  # or it would be uploaded when it is collected
+                file.discard()
                 raise
             file.close()
 
