@@ -32,6 +32,8 @@ from transforms.storage import Store
 
 Clock = Callable[[], datetime.datetime]
 _KIND = "compact"
+_MAKERS = ("ingest", _KIND)
+"""Kinds of commits that list no file of an older schema version than their own."""
 _FOOTERS_AHEAD = 16
 """How many footers are read at the same time, which is what an object store needs."""
 
@@ -216,11 +218,15 @@ def _plan(dataset: Dataset, snapshot: Snapshot, target_bytes: int, min_files: in
 
 
 def _newest_files(dataset: Dataset) -> set[str]:
-    """Files that an earlier compaction has found, or made, to be of the newest version."""
+    """Files that a commit says to be of the newest version, whose footers need not be read.
+
+    An ingest makes all files of its commit, and a compaction makes or has looked at them. A replay
+    lists old files again if they stay in a folder that it swaps: its word is not taken.
+    """
     return {
         file.path
         for commit in dataset.commits()
-        if commit.kind == _KIND and commit.schema_version == SCHEMA_VERSION
+        if commit.kind in _MAKERS and commit.schema_version == SCHEMA_VERSION
         for file in commit.files
     }
 

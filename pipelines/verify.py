@@ -663,6 +663,10 @@ class _DamagedError(Exception):
     """A file cannot be read, or is not what it should be; the message goes on after its name."""
 
 
+class _MissingError(_DamagedError):
+    """A file is not there, or no longer."""
+
+
 def read_rows(
     store: Store, where: str, listed: DataFile, size_bytes: int, runs: pa.Array | None
 ) -> Iterator[Rows]:
@@ -672,6 +676,7 @@ def read_rows(
     as far as that lists them.
 
     Raises:
+        _MissingError: if it is not there; also after some rows, where each read is a request.
         _DamagedError: if it cannot be read, or is of another schema than its table.
     """
     if -1 not in (size_bytes, listed.size_bytes) and size_bytes != listed.size_bytes:
@@ -686,7 +691,7 @@ def read_rows(
                 batch.validate(full=True)
                 yield Rows(batch, listed.path, version, runs)
     except FileNotFoundError as error:
-        raise _DamagedError("is missing; put it back from a copy of the dataset") from error
+        raise _MissingError("is missing; put it back from a copy of the dataset") from error
     except DamagedFileError as error:
         reason = str(error.strerror).removeprefix(store.locate(where)).strip()
         raise _DamagedError(f"{reason}; put it back from a copy of the dataset") from error
@@ -1038,16 +1043,14 @@ class _Reading:
         wrong = check_path(listed.path)
         if wrong:
             self.findings.add("partitions", wrong)
-        where = self._find(listed.path)
-        self._identities.paths.append(where)
+        self._identities.paths.append(listed.path)
         faults = RowFaults()
         count = 0
         unsorted = False
         last: list[Key] = []
         versions = set()
-        size_bytes = self._there.get(where, -1)
         try:
-            for rows in read_rows(self._store, where, listed, size_bytes, runs):
+            for rows in self._rows_of(listed, runs):
                 for check, function in ROW_CHECKS:
                     for what, mask in function(rows):
                         faults.add(check, what, rows, mask)
@@ -1058,11 +1061,14 @@ class _Reading:
                 count += rows.batch.num_rows
                 versions.add(rows.version)
         except _DamagedError as error:
+            where = self._identities.paths[-1]
             self.findings.add("files", f"{where} {error}")
             self._unread.add(listed.table)
         else:
+            where = self._identities.paths[-1]
             self._rows[listed.path] = count
-            self._sizes[listed.path] = max(size_bytes, listed.size_bytes, 0)
+            sizes = (self._there.get(place, 0) for place in self._places(listed.path))
+            self._sizes[listed.path] = max(*sizes, listed.size_bytes, 0)
             self._versions.update(versions)
             if listed.rows not in (-1, count):
                 self.findings.add(
@@ -1073,10 +1079,35 @@ class _Reading:
             self.findings.add("order", f"{where} is not sorted by {by}")
         faults.tell(where, listed.table, self.findings)
 
-    def _find(self, path: str) -> str:
-        """Where a file lies: at its place, or still staged."""
-        staged = self._listing.staged.get(path, path)
-        return staged if staged in self._there and path not in self._there else path
+    def _rows_of(self, listed: DataFile, runs: pa.Array | None) -> Iterator[Rows]:
+        """Every row of a file, whose path in ``Identities`` becomes that where it is read."""
+        batches = 0
+        places = self._places(listed.path)
+        for where in places:
+            self._identities.paths[-1] = where
+            size_bytes = self._there.get(where, -1)
+            try:
+                found = read_rows(self._store, where, listed, size_bytes, runs)
+                # What was read of it before a writer moved it is not read twice.
+                for rows in itertools.islice(found, batches, None):
+                    batches += 1
+                    yield rows
+            except _MissingError:
+                if where == places[-1]:
+                    self._identities.paths[-1] = listed.path
+                    raise
+            else:
+                return
+
+    def _places(self, path: str) -> tuple[str, ...]:
+        """Where a file may lie, likeliest first: at its place, or still staged.
+
+        A writer that carries out a pending commit brings it from there to its place meanwhile.
+        """
+        staged = self._listing.staged.get(path)
+        if staged not in self._there:
+            return (path,)
+        return (path, staged) if path in self._there else (staged, path)
 
     def _check_what_others_point_to(self) -> None:
         if "articles" in self._unread:

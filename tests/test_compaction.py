@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import datetime
 import errno
 import hashlib
@@ -35,6 +36,7 @@ from transforms.compaction import (
     SourceFile,
     merge_files,
     merge_sorted,
+    noticing_damage,
     read_sorted,
     sort_rows,
     write_files,
@@ -349,6 +351,36 @@ def test_what_is_no_parquet_is_named(tmp_path: Path, content: bytes) -> None:
         read_all(LocalStore(str(tmp_path)), "a.parquet")
 
 
+def test_a_flipped_byte_in_a_footer_is_noticed(tmp_path: Path) -> None:
+    """One that makes of a whole number's 32 bits more than Arrow has a type for."""
+    path = write(LocalStore(str(tmp_path)), "articles/a.parquet", article_table([article(1)]))
+    with pq.ParquetFile(path) as parquet:
+        stored = parquet.metadata.metadata[b"ARROW:schema"]
+    schema = base64.b64decode(stored)
+    place = schema.rindex((32).to_bytes(4, "little"))
+    flipped = base64.b64encode(schema[:place] + bytes([32 ^ 64]) + schema[place + 1 :])
+    path.write_bytes(path.read_bytes().replace(stored, flipped))
+    with pytest.raises(pa.ArrowNotImplementedError):
+        read(path)
+    with pytest.raises(DamagedFileError, match=r"a\.parquet is damaged"):
+        read_all(LocalStore(str(tmp_path)), "articles/a.parquet")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        pa.ArrowMemoryError("malloc of size 64 failed"),
+        pa.ArrowCancelled("Operation cancelled"),
+    ],
+    ids=["full", "memory", "cancelled"],
+)
+def test_what_is_not_in_the_bytes_is_no_damage(error: Exception) -> None:
+    with pytest.raises(type(error)) as raised, noticing_damage("a.parquet"):
+        raise error
+    assert raised.value is error
+
+
 def merged_files(store: LocalStore, paths: Sequence[str]) -> list[Row]:
     sources = [SourceFile(path) for path in paths]
     return rows_of(merge_files(store, sources, "articles", "spill"))
@@ -606,6 +638,34 @@ def test_a_lone_file_of_an_older_schema_is_brought_to_the_newest(tmp_path: Path)
     assert version_of(tmp_path / path) == SCHEMA_VERSION
     assert read(tmp_path / path).equals(article_table([article(1)]))
     assert compacted(dataset).rewritten == 0
+
+
+def test_of_files_that_an_ingest_listed_no_footer_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = small_dataset(tmp_path)
+    looked_at: list[str] = []
+
+    def look(store: LocalStore, path: str, *more: Any) -> Any:
+        looked_at.append(path)
+        return compaction.open_parquet(store, path, *more)
+
+    monkeypatch.setattr(compacting, "open_parquet", look)
+    assert compacted(dataset, min_files=100).rewritten == 0
+    assert looked_at == []
+
+
+def test_a_file_of_an_older_schema_that_a_replay_listed_again_is_brought_to_the_newest(
+    tmp_path: Path,
+) -> None:
+    dataset = Dataset(LocalStore(str(tmp_path)))
+    old = of_version(article_table([article(1)]).drop_columns(["rights"]), SCHEMA_VERSION - 1)
+    staging, path = "_newsbeam/staging/replay", f"{SPORT}/old.parquet"
+    size_bytes = write(dataset.store, f"{staging}/{path}", old).stat().st_size
+    with dataset.writing("test"):
+        dataset.publish("replay", "replay", 0, staging, [DataFile(path, 1, size_bytes)])
+    assert compacted(dataset).rewritten == 1
+    assert [version_of(tmp_path / it) for it in files_of(tmp_path)] == [SCHEMA_VERSION]
 
 
 def test_a_dataset_of_version_1_is_brought_to_the_newest_schema_with_equal_rows(

@@ -13,7 +13,8 @@ import itertools
 import json
 import shutil
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +25,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
+from pipelines import verify as verifying
 from pipelines.config import UsageError
 from pipelines.dataset import Commit, DataFile, Dataset, local_dataset
 from pipelines.verify import CHECKS, MAX_LISTED, MAX_READINGS, VerifyReport, show_verify, verify
 from schemas.arrow import SCHEMA_VERSION, TABLES
 from transforms.compaction import SORT_KEYS, sort_rows
 from transforms.shingles import print_text
+from transforms.storage import Store
 
 Row = dict[str, Any]
 
@@ -1071,6 +1074,69 @@ def test_what_a_writer_changed_meanwhile_is_looked_at_again(published: Dataset) 
     assert faults(report) == {}
     assert not report.disturbed
     assert report.head == 2
+
+
+def test_files_that_a_writer_brings_to_their_places_meanwhile_are_read_there(
+    published: Dataset,
+) -> None:
+    """No manifest comes or goes: the commit is pending before and after."""
+    leave_pending(published, 0)
+
+    def bring(done: int, _: int) -> None:
+        for path in standard_files() if done == 1 else ():
+            at(published, path).parent.mkdir(parents=True, exist_ok=True)
+            at(published, f"_newsbeam/staging/{RUN}/{path}").replace(at(published, path))
+
+    report = verify(published, progress=bring)
+    assert faults(report) == {}
+    assert sum(count.rows for count in report.tables) == 5
+
+
+def test_a_file_that_leaves_its_place_meanwhile_is_read_where_it_is_staged(
+    published: Dataset,
+) -> None:
+    leave_pending(published, 0)
+    for path in standard_files():
+        shutil.copy(at(published, f"_newsbeam/staging/{RUN}/{path}"), at(published, path))
+    last = at(published, f"{FAILED}/c.parquet")
+    report = verify(published, progress=lambda done, _: last.unlink() if done == 1 else None)
+    assert faults(report) == {}
+    assert sum(count.rows for count in report.tables) == 5
+
+
+def test_a_file_that_a_writer_moves_while_it_is_read_is_read_on_at_its_place(
+    dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in an object store, where each range is a request."""
+    path = f"{SPORT}/a.parquet"
+    publish(dataset, {path: in_table("articles", [article(number) for number in range(5)])})
+    leave_pending(dataset, 0)
+    staged = at(dataset, f"_newsbeam/staging/{RUN}/{path}")
+    monkeypatch.setattr(verifying, "_ROWS_PER_BATCH", 2)
+    open_parquet = verifying.open_parquet
+
+    @contextmanager
+    def open_remote(store: Store, where: str, sha256: str) -> Iterator[Any]:
+        with open_parquet(store, where, sha256) as parquet:
+            yield Ranges(parquet, store.locate(where))
+
+    class Ranges:
+        def __init__(self, parquet: pq.ParquetFile, where: str) -> None:
+            self.schema_arrow, self._parquet, self._where = parquet.schema_arrow, parquet, where
+
+        def iter_batches(self, *options: Any, **more: Any) -> Iterator[pa.RecordBatch]:
+            for number, batch in enumerate(self._parquet.iter_batches(*options, **more)):
+                if number == 1 and staged.exists():
+                    at(dataset, path).parent.mkdir(parents=True, exist_ok=True)
+                    staged.replace(at(dataset, path))
+                Path(self._where).stat()  # raises if it is gone
+                yield batch
+
+    monkeypatch.setattr(verifying, "open_parquet", open_remote)
+    report = verify(dataset)
+    assert faults(report) == {}
+    assert sum(count.rows for count in report.tables) == 5
+    assert not staged.exists()
 
 
 def test_faults_beside_a_writer_that_never_rests_are_told_with_a_doubt(published: Dataset) -> None:

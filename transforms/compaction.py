@@ -47,6 +47,8 @@ _RUN_BYTES = 16 << 20
 _NO_LIMIT = 1 << 62
 _BUFFER_BYTES = 64 << 10
 """How much of a column of a local file is read at a time."""
+_HASH_BYTES = 8 << 20
+"""How much of a file is hashed at a time, each a request where the store is far away."""
 
 SORT_KEYS: dict[str, tuple[str, ...]] = {
     "articles": ("published_at", "article_id", "revision", "content_hash"),
@@ -67,11 +69,13 @@ class DamagedFileError(OSError):
 def noticing_damage(where: str, advice: str = "") -> Iterator[None]:
     """Make a ``DamagedFileError`` of what Arrow finds wrong in the bytes of a file.
 
-    What the store refuses stays what it is.
+    What the store refuses stays what it is, and so does a lack of memory.
     """
     try:
         yield
-    except (OSError, pa.ArrowInvalid, UnicodeDecodeError) as error:
+    except (pa.ArrowMemoryError, pa.ArrowCancelled):
+        raise  # the machine's lack or a person's wish, neither of which is in the bytes
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
         if getattr(error, "errno", None) is not None:
             raise  # the store's refusal; what Arrow finds wrong in the bytes has no number
         reason = (str(error).splitlines() or [type(error).__name__])[0]
@@ -271,7 +275,7 @@ def open_parquet(store: Store, path: str, sha256: str = "") -> Iterator[pq.Parqu
 
 def _sha256(source: pa.NativeFile) -> str:
     digest = hashlib.sha256()
-    while content := source.read(1 << 20):
+    while content := source.read(_HASH_BYTES):
         digest.update(content)
     source.seek(0)
     return digest.hexdigest()
