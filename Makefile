@@ -10,7 +10,7 @@ help:
 	@echo "make demo    ingest seeds/ into news/ and query the result"
 	@echo "make test    run the tests"
 	@echo "make lint    ruff and mypy --strict"
-	@echo "make bench   print the numbers that README and docs state"
+	@echo "make bench   print the numbers of quality and speed that README and docs state"
 	@echo "make bench-slices  memory at 20,000 and at 100,000 articles (a quarter of an hour)"
 	@echo "make bench-stores  what the way to an object store costs (needs MinIO, or Go to build it)"
 	@echo "make docs    write the generated parts of the documentation"

@@ -13,17 +13,24 @@ from apache_beam.utils.timestamp import Timestamp
 
 from schemas.records import Failure, StagedRun, WrittenFile
 from transforms.storage import HashingFile, LocalStore
-from transforms.writing import PartitionRange, assemble_range, stage_failure, to_run, write_run
+from transforms.writing import (
+    PartitionRange,
+    assemble_range,
+    merge_runs,
+    stage_failure,
+    to_run,
+    write_run,
+)
 
 FIRST_DAY = 1_760_000_000
 DAYS = 20
 ALL = PartitionRange("failures", "failures/", "failures/~", 2 * DAYS)
 
 
-def stage_runs(store: LocalStore) -> list[StagedRun]:
-    """Two runs of failures, with one each on every day."""
+def stage_runs(store: LocalStore, count: int = 2) -> list[StagedRun]:
+    """Runs of failures, with one each on every day."""
     runs = []
-    for number in range(2):
+    for number in range(count):
         rows = []
         for day in range(DAYS):
             failure = Failure(
@@ -79,6 +86,24 @@ def test_each_partition_has_one_file_with_the_rows_of_all_runs(tmp_path: Path) -
     rows = [pq.read_table(tmp_path / "new" / file.path, partitioning=None) for file in files]
     assert sorted(origin for table in rows for origin in table["origin"].to_pylist()) == sorted(
         f"/in/{day}-{number}.txt" for day in range(DAYS) for number in range(2)
+    )
+
+
+def test_as_many_runs_are_left_as_may_be_read_at_a_time(tmp_path: Path) -> None:
+    store = LocalStore(str(tmp_path))
+    runs = stage_runs(store, count=7)
+    assert merge_runs(store, runs, "merged", at_once=7) == runs
+    few = merge_runs(store, runs, "merged", at_once=2)
+    assert len(few) == 2
+    assert sum(run.rows for run in few) == 7 * DAYS
+
+
+def test_merged_runs_give_the_same_files(tmp_path: Path) -> None:
+    store = LocalStore(str(tmp_path))
+    runs = stage_runs(store, count=7)
+    few = merge_runs(store, runs, "merged", at_once=2)
+    assert list(assemble_range(store, few, ALL, "few", "run")) == list(
+        assemble_range(store, runs, ALL, "many", "run")
     )
 
 

@@ -17,7 +17,7 @@ import dataclasses
 import hashlib
 import itertools
 import json
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -47,6 +47,8 @@ from transforms.storage import Store
 
 ROWS_PER_RUN = 2_048
 BYTES_PER_RUN = 32 << 20
+RUNS_AT_ONCE = 128
+"""Runs of one table that are read at a time."""
 PARTITION = "_partition"
 """Column of a run: the folder that its row belongs to, relative to the dataset."""
 _PARTITIONS = b"newsbeam.partitions"
@@ -153,38 +155,114 @@ def write_run(store: Store, folder: str, table: str, rows: pa.Table, name: str) 
         (partition, len(list(same)))
         for partition, same in itertools.groupby(ordered[PARTITION].to_pylist())
     ]
+    return _write_sorted(store, f"{folder}/{table}-{name}.arrow", table, [ordered], counts)
+
+
+def _write_sorted(
+    store: Store,
+    path: str,
+    table: str,
+    chunks: Iterable[pa.Table],
+    counts: Sequence[tuple[str, int]],
+) -> StagedRun:
     schema = run_schema(table).with_metadata({_PARTITIONS: json.dumps(counts).encode()})
-    path = f"{folder}/{table}-{name}.arrow"
     options = pa.ipc.IpcWriteOptions(compression="zstd")
     with store.writer(path) as file, pa.ipc.new_file(file, schema, options=options) as out:
-        for batch in ordered.combine_chunks().to_batches(max_chunksize=ROWS_PER_BATCH):
+        for batch in _batches(chunks):
             out.write_batch(batch)
-    return StagedRun(table, path, rows.num_rows)
+    return StagedRun(table, path, sum(rows for _, rows in counts))
+
+
+def _batches(chunks: Iterable[pa.Table]) -> Iterator[pa.RecordBatch]:
+    """The rows of all chunks in batches of ``ROWS_PER_BATCH``; only the last may have fewer."""
+    rest: list[pa.Table] = []
+    for chunk in chunks:
+        rest.append(chunk)
+        rows = sum(table.num_rows for table in rest)
+        if rows >= ROWS_PER_BATCH:
+            whole = pa.concat_tables(rest).combine_chunks()
+            full = rows - rows % ROWS_PER_BATCH
+            yield from whole.slice(0, full).to_batches(max_chunksize=ROWS_PER_BATCH)
+            rest = [whole.slice(full)]
+    if any(table.num_rows for table in rest):
+        yield from pa.concat_tables(rest).combine_chunks().to_batches()
 
 
 def partitions_of_run(store: Store, run: StagedRun) -> list[tuple[str, int]]:
-    """(partition, rows) of a run, in order."""
+    """(partition, rows) of a run, in order.
+
+    Raises:
+        OSError: if the store refuses.
+    """
     file = ArrowRows(store, run.path)
     try:
-        return [(str(name), int(rows)) for name, rows in json.loads(file.metadata[_PARTITIONS])]
+        return _partitions(file)
     finally:
         file.close()
 
 
-def read_run(store: Store, run: StagedRun, first: str, last: str) -> Iterator[pa.RecordBatch]:
-    """The rows of a run whose partition lies between two, both included."""
-    counts = partitions_of_run(store, run)
-    start = sum(rows for name, rows in counts if name < first)
-    end = sum(rows for name, rows in counts if name <= last)
+def _partitions(file: ArrowRows) -> list[tuple[str, int]]:
+    return [(str(name), int(rows)) for name, rows in json.loads(file.metadata[_PARTITIONS])]
+
+
+def read_run(
+    store: Store, run: StagedRun, first: str = "", last: str | None = None
+) -> Iterator[pa.RecordBatch]:
+    """The rows of a run whose partition lies between two, both included.
+
+    Raises:
+        OSError: if the store refuses.
+    """
     file = ArrowRows(store, run.path)
     try:
+        counts = _partitions(file)
+        start = sum(rows for name, rows in counts if name < first)
+        end = sum(rows for name, rows in counts if last is None or name <= last)
         for number in range(start // ROWS_PER_BATCH, -(-end // ROWS_PER_BATCH)):
             begin = number * ROWS_PER_BATCH
-            batch = file.batch(number)
             skip = max(0, start - begin)
-            yield batch.slice(skip, min(end - begin, batch.num_rows) - skip)
+            batch = file.batch(number)
+            rows = batch.slice(skip, min(end - begin, batch.num_rows) - skip)
+            if rows.num_rows:
+                yield rows
     finally:
         file.close()
+
+
+def merge_runs(
+    store: Store, runs: Iterable[StagedRun], folder: str, at_once: int = RUNS_AT_ONCE
+) -> list[StagedRun]:
+    """Runs of which all of one table can be read at a time, with the rows of the given ones.
+
+    Where there are more, they are merged into fewer, in ``folder``, as often as it takes: to read
+    one, a file is held open, and some of its rows.
+
+    Raises:
+        OSError: if the store refuses.
+    """
+    merged: list[StagedRun] = []
+    ordered = sorted(runs, key=lambda run: (run.table, run.path))
+    for table, same in itertools.groupby(ordered, key=lambda run: run.table):
+        left = list(same)
+        for level in itertools.count():
+            if len(left) <= at_once:
+                break
+            groups = [left[start : start + at_once] for start in range(0, len(left), at_once)]
+            left = [
+                _merge_runs(store, group, f"{folder}/{table}-{level}-{number:06d}.arrow")
+                for number, group in enumerate(groups)
+            ]
+        merged += left
+    return merged
+
+
+def _merge_runs(store: Store, runs: Sequence[StagedRun], path: str) -> StagedRun:
+    table = runs[0].table
+    counts: Counter[str] = Counter()
+    for run in runs:
+        counts.update(dict(partitions_of_run(store, run)))
+    chunks = merge_sorted([read_run(store, run) for run in runs], (PARTITION, *SORT_KEYS[table]))
+    return _write_sorted(store, path, table, chunks, sorted(counts.items()))
 
 
 class Written(NamedTuple):
