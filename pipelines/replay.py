@@ -9,6 +9,7 @@ unless it fails in another way.
 from __future__ import annotations
 
 import datetime
+import re
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -26,7 +27,7 @@ from pipelines.ingest import build_replay
 from pipelines.run import RunReport, data_files, new_run_id, planned, utc_now
 from pipelines.staged import RunState
 from pipelines.steps import Outcome, Steps, Watch, noticing_refusals
-from schemas.records import Retry, StagedBlock
+from schemas.records import Failure, Page, Retry, Source, StagedBlock
 from transforms.compaction import (
     SORT_KEYS,
     DamagedFileError,
@@ -36,12 +37,19 @@ from transforms.compaction import (
     write_files,
 )
 from transforms.ledger import add_balances
+from transforms.reading import ReadLimits, read_source
+from transforms.replaying import can_be_read, read_retries, tried_origin
 from transforms.staging import PRINTS, failure_ids_of_block, read_columns
 from transforms.storage import Store
 
 _KIND = "replay"
 _COLUMNS = ["failure_id", "origin", "stage", "kind", "reason", "observed_at"]
 _IDS_PER_RETRY = 200
+"""From how many on a ``Retry`` ends with the file that its failures are in."""
+_MAX_IDS_PER_RETRY = 10_000
+"""A file in which more failed is read again once for each so many."""
+_NOTHING = ReadLimits(max_input_bytes=0, max_record_bytes=0, max_payload_bytes=0)
+_ARTICLE_NUMBER = re.compile(r"#[0-9]+\Z")
 Clock = Callable[[], datetime.datetime]
 
 
@@ -77,7 +85,18 @@ class _Open:
     path: str
     failure_id: str
     origin: str
+    stage: str
     observed_at: datetime.datetime
+
+    @property
+    def tried(self) -> str:
+        """The origin of what is tried again."""
+        return tried_origin(self.origin, self.stage)
+
+    @property
+    def file(self) -> str:
+        """The file that it is, or is in."""
+        return _file_of(self.origin)
 
 
 @dataclass(frozen=True)
@@ -127,10 +146,10 @@ def _replay(
     snapshot = dataset.checked_snapshot()
     try:
         selected = list(_select(store, snapshot, selection))
+        retried = _once(selected, partial(_can_be_read, store, now=now))
     except DamagedFileError as error:
         raise DatasetError(str(error.strerror)) from error
     state = RunState(f"{_KIND}-{new_run_id(now)}", now.isoformat(), "")
-    retried = _once(selected)
     outcome = _carry_out(dataset, state, retried, config, snapshot)
     resolved = set(_resolved(store, selected, outcome.blocks))
     report = ReplayReport(
@@ -170,22 +189,68 @@ def _select(store: Store, snapshot: Snapshot, selection: Selection) -> Iterator[
             for batch in parquet.iter_batches(columns=columns):
                 for row in batch.to_pylist():
                     if selection.fits(row):
-                        yield _Open(file.path, row["failure_id"], row["origin"], row["observed_at"])
+                        yield _Open(
+                            file.path,
+                            row["failure_id"],
+                            row["origin"],
+                            row["stage"],
+                            row["observed_at"],
+                        )
 
 
-def _once(selected: Iterable[_Open]) -> list[_Open]:
+def _file_of(origin: str) -> str:
+    return origin.partition("#")[0]
+
+
+def _can_be_read(store: Store, failure: _Open, now: datetime.datetime) -> bool:
+    """Whether a failure's content is kept, or its source is there.
+
+    Raises:
+        DamagedFileError: if its row cannot be read.
+    """
+    observed_at = Timestamp.from_utc_datetime(now)
+
+    def glance(source: Source) -> Iterator[Page | Failure]:
+        return read_source(source, observed_at, _NOTHING)
+
+    rows = read_retries(store, Retry(failure.path, (failure.failure_id,)))
+    return any(can_be_read(row, glance) for _, row in rows)
+
+
+def _once(selected: Iterable[_Open], can_be_read: Callable[[_Open], bool]) -> list[_Open]:
     """Of failures of one origin the last, for what one origin gives is counted once.
 
-    Where a whole file is tried again, so is what failed in it.
+    Where a whole file is tried again, so is what failed in it; where there is nothing of the file
+    to be read any more, each of them is tried for itself. Those of one file stand together.
     """
     last: dict[str, _Open] = {}
     for failure in sorted(selected, key=lambda failure: (failure.observed_at, failure.failure_id)):
-        last[failure.origin] = failure
+        last[failure.tried] = failure
+    around = {failure.file for tried, failure in last.items() if "#" in tried} & last.keys()
+    read_again = {file for file in around if can_be_read(last[file])}
     return [
         failure
-        for origin, failure in sorted(last.items())
-        if "#" not in origin or origin.partition("#")[0] not in last
+        for tried, failure in sorted(last.items(), key=lambda entry: (entry[1].file, entry[0]))
+        if "#" not in tried or failure.file not in read_again
     ]
+
+
+def _retries(retried: Iterable[_Open]) -> Iterator[Retry]:
+    """The failures of each file of the dataset, those of one source together."""
+    by_path: dict[str, list[_Open]] = defaultdict(list)
+    for failure in retried:
+        by_path[failure.path].append(failure)
+    for path, failures in sorted(by_path.items()):
+        ids: list[str] = []
+        file = ""
+        for failure in failures:
+            is_full = len(ids) >= _IDS_PER_RETRY and failure.file != file
+            if is_full or len(ids) >= _MAX_IDS_PER_RETRY:
+                yield Retry(path, tuple(ids))
+                ids = []
+            ids.append(failure.failure_id)
+            file = failure.file
+        yield Retry(path, tuple(ids))
 
 
 def _carry_out(
@@ -197,14 +262,7 @@ def _carry_out(
 ) -> Outcome:
     if not retried:
         return Outcome(add_balances([]), [], [])
-    by_file: dict[str, list[str]] = defaultdict(list)
-    for failure in retried:
-        by_file[failure.path].append(failure.failure_id)
-    retries = [
-        Retry(path, tuple(ids[start : start + _IDS_PER_RETRY]))
-        for path, ids in sorted(by_file.items())
-        for start in range(0, len(ids), _IDS_PER_RETRY)
-    ]
+    retries = list(_retries(retried))
     with planned(config, dataset, state) as plan:
         watch = Watch(plan.progress_folder or "", len(retried), 0)
         steps = Steps(config, plan, state, watch, workers=1)
@@ -232,11 +290,11 @@ def _resolved(
             failed.update(failure_ids_of_block(store, block))
             continue
         for origin in read_columns(store, block.path + PRINTS, ["origin"])["origin"].to_pylist():
-            while origin not in gave:
-                gave.add(origin)
-                origin = origin.rpartition("#")[0] or origin  # noqa: PLW2901 - up to the file
+            # The article, the page that it is one of several of, and the file. What an item is
+            # called may hold a ``#`` of its own, before which another item's name may stand.
+            gave.update((origin, _ARTICLE_NUMBER.sub("", origin), _file_of(origin)))
     for failure in selected:
-        if failure.origin in gave and failure.failure_id not in failed:
+        if failure.tried in gave and failure.failure_id not in failed:
             yield failure
 
 
@@ -262,7 +320,9 @@ def _mark(store: Store, state: RunState, snapshot: Snapshot, resolved: Iterable[
             name = f"{state.run_id}-marked-{number:03d}-{{:03d}}.parquet".format
             files += _marked_file(store, state, file, ids[file.path], name)
         kept = [file for file in there if file.path not in ids]
-        if all(store.link(file.path, f"{state.files}/{file.path}") for file in kept):
+        # With what is not of the dataset in it, a folder is not swapped: that would be lost.
+        is_ours = len(store.list_files(partition)) == len(there)
+        if is_ours and all(store.link(it.path, f"{state.files}/{it.path}") for it in kept):
             replaces.append(partition)
             files += kept
     return _Marked(files, sorted(ids), replaces)

@@ -7,10 +7,11 @@ import datetime
 import gzip
 import json
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import apache_beam as beam
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -22,13 +23,15 @@ from hypothesis import strategies as st
 from pipelines.cli import BAD_USAGE, DONE, main
 from pipelines.config import IngestConfig
 from pipelines.dataset import DataFile, Dataset, local_dataset
+from pipelines.ingest import build_replay
 from pipelines.replay import ReplayReport, Selection, replay
 from pipelines.run import ingest
 from pipelines.verify import verify
 from schemas.arrow import TABLES, failure_row, to_table
-from schemas.records import REASONS, Failure, FeedItem, Page
+from schemas.records import REASONS, Failure, FeedItem, Page, Retry, Source
+from transforms import replaying
 from transforms.compaction import SORT_KEYS, sort_rows, write_files
-from transforms.replaying import retry_failure, to_failure
+from transforms.replaying import ReadContent, ReadSource, Unit, retry_failures, to_failure
 from transforms.staging import failure_id
 from transforms.writing import stage_failure
 
@@ -179,6 +182,18 @@ def test_marking_one_failure_leaves_all_others_of_its_day_as_they_were(tmp_path:
     assert {row["resolved_by"] for row in after.values()} == {None}
 
 
+def test_a_file_of_somebody_else_beside_marked_failures_stays(tmp_path: Path) -> None:
+    root, source = tmp_path / "news", tmp_path / "page.html.gz"
+    whole = gzip.compress(PAGE.encode())
+    source.write_bytes(whole[:-30])
+    add(root, source)
+    source.write_bytes(whole)
+    [partition] = (root / "failures").iterdir()
+    (partition / "NOTES.txt").write_text("seen by the desk")
+    assert retry(root).resolved == 1
+    assert (partition / "NOTES.txt").read_text() == "seen by the desk"
+
+
 def test_what_was_resolved_is_not_tried_again(tmp_path: Path) -> None:
     root = tmp_path / "news"
     failed(local_dataset(str(root)), [rejected("/gone/a.html", PAGE.encode())])
@@ -321,6 +336,13 @@ def nothing(*_: object) -> list[Page | Failure]:
     return []
 
 
+def retry_failure(
+    failure: Failure, read_source: ReadSource, read_content: ReadContent
+) -> list[Unit]:
+    """What comes of one failure that is tried again by itself."""
+    return [unit for _, unit in retry_failures([("id", failure)], read_source, read_content)]
+
+
 def test_a_feed_item_is_tried_again_with_what_its_feed_said_of_it() -> None:
     failure = about_item()
     assert failure.page is not None
@@ -366,6 +388,172 @@ def test_a_failure_of_which_there_is_no_more_to_be_had_is_what_it_was(
 ) -> None:
     failure = rejected("/a.html", b"", page=None, content_bytes=-1)
     assert list(retry_failure(failure, lambda _: given, nothing)) == [failure]
+
+
+def part_of(name: str, **fields: Any) -> Failure:
+    """A failure in a file, of which the row keeps nothing."""
+    fields = {"source_uri": name.partition("#")[0], "page": None, "content_bytes": -1, **fields}
+    return rejected(name, b"", **fields)
+
+
+def records(uri: str, count: int) -> list[Page]:
+    return [Page(f"{uri}#{n}", uri, "html", b"x", OBSERVED_AT) for n in range(count)]
+
+
+def test_a_source_is_read_once_for_all_that_failed_in_it() -> None:
+    """Whatever stands between them, each gets what has its origin."""
+    read: list[str] = []
+
+    def read_source(source: Source) -> list[Page]:
+        read.append(source.uri)
+        return records(source.uri, 4)
+
+    wanted = ["/a.warc#2", "/b.warc#0", "/a.warc#3"]
+    given = list(retry_failures([(name, part_of(name)) for name in wanted], read_source, nothing))
+    assert sorted((name, unit.origin) for name, unit in given) == [
+        (name, name) for name in sorted(wanted)
+    ]
+    assert read == ["/a.warc", "/b.warc"]
+
+
+def test_of_a_source_no_more_is_read_than_what_failed_in_it() -> None:
+    given = iter(records("/a.warc", 9))
+    wanted = [(name, part_of(name)) for name in ("/a.warc#1", "/a.warc#3")]
+    assert len(list(retry_failures(wanted, lambda _: given, nothing))) == 2
+    assert next(given).origin == "/a.warc#4"
+
+
+def test_failures_that_keep_too_much_to_be_held_are_tried_in_turns(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(replaying, "_MAX_HELD_BYTES", 0)
+    read: list[str] = []
+
+    def failures() -> Iterator[tuple[str, Failure]]:
+        for name in ("/a.warc#1", "/a.warc#2"):
+            yield name, part_of(name)
+            read.append(f"after {name}")
+
+    def read_source(source: Source) -> list[Page]:
+        read.append(source.uri)
+        return records(source.uri, 4)
+
+    given = [unit.origin for _, unit in retry_failures(failures(), read_source, nothing)]
+    assert given == ["/a.warc#1", "/a.warc#2"]
+    assert read == ["/a.warc", "after /a.warc#1", "/a.warc", "after /a.warc#2"]
+
+
+def test_the_pages_of_a_file_are_given_while_it_is_read() -> None:
+    given = iter(records("/a.warc", 9))
+    units = retry_failures([("id", part_of("/a.warc"))], lambda _: given, nothing)
+    assert next(units)[1].origin == "/a.warc#0"
+    assert next(given).origin == "/a.warc#1"
+
+
+def test_a_file_that_is_lost_while_it_is_read_has_given_what_stood_before() -> None:
+    lost = part_of("/a.warc", reason="not-found")
+    given = [*records("/a.warc", 2), lost]
+    assert retry_failure(part_of("/a.warc"), lambda _: given, nothing) == given
+
+
+def test_a_part_whose_file_had_changed_is_tried_as_the_whole_file() -> None:
+    given = records("/a.warc", 3)
+    failure = part_of("/a.warc#@4096", stage="read")
+    assert retry_failure(failure, lambda _: given, nothing) == given
+
+
+# ── what is tried beside what ───────────────────────────────────────────────────────────────────
+
+
+def archive(path: Path) -> None:
+    """An archive of one page, with the id ``r1``."""
+    response = f"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n{PAGE}".encode()
+    head = (
+        "WARC/1.0\r\nWARC-Type: response\r\nWARC-Record-ID: <urn:uuid:r1>\r\n"
+        "WARC-Date: 2026-06-01T00:00:00Z\r\nWARC-Target-URI: https://gulls.example/a\r\n"
+        f"Content-Type: application/http\r\nContent-Length: {len(response)}\r\n\r\n"
+    )
+    path.write_bytes(head.encode() + response + b"\r\n\r\n")
+
+
+def test_what_failed_in_a_file_that_is_gone_is_tried_from_what_its_row_keeps(
+    tmp_path: Path,
+) -> None:
+    """The file's own failure is tried, too, and stays what it was."""
+    root, uri = tmp_path / "news", str(tmp_path / "a.warc")
+    inner = rejected(f"{uri}#r1", PAGE.encode(), source_uri=uri)
+    failed(local_dataset(str(root)), [part_of(uri, stage="read", reason="truncated"), inner])
+    report = retry(root)
+    assert (report.retried, report.resolved, report.run.sources) == (2, 1, 2)
+    assert [row["origin"] for row in rows(root, "articles")] == [f"{uri}#r1"]
+
+
+def test_what_failed_in_a_file_that_is_read_again_is_tried_with_the_file(tmp_path: Path) -> None:
+    root, uri = tmp_path / "news", str(tmp_path / "a.warc")
+    archive(Path(uri))
+    inner = rejected(f"{uri}#r1", PAGE.encode(), source_uri=uri)
+    failed(local_dataset(str(root)), [part_of(uri, stage="read", reason="truncated"), inner])
+    report = retry(root)
+    assert (report.retried, report.resolved, report.run.sources) == (2, 2, 1)
+
+
+def test_what_failed_in_a_document_that_was_kept_whole_is_tried_with_it(tmp_path: Path) -> None:
+    """Though the file is gone, it gives all that is in it: once."""
+    root, uri = tmp_path / "news", str(tmp_path / "f.xml")
+    feed = (
+        "<rss version='2.0'><channel><title>Gulls</title><item><guid>g</guid>"
+        f"<link>https://gulls.example/g</link><description>{STORY}</description></item>"
+        "</channel></rss>"
+    ).encode()
+    whole = rejected(uri, feed, stage="read", reason="malformed-feed", page=None)
+    inner = rejected(f"{uri}#g", PAGE.encode(), source_uri=uri)
+    failed(local_dataset(str(root)), [whole, inner])
+    report = retry(root)
+    assert (report.retried, report.resolved, report.run.sources) == (2, 2, 1)
+
+
+def test_a_part_whose_file_had_changed_is_resolved_by_the_file(tmp_path: Path) -> None:
+    root, uri = tmp_path / "news", str(tmp_path / "a.warc")
+    archive(Path(uri))
+    parts = [part_of(f"{uri}#@{start}", stage="read", reason="corrupt") for start in (40, 90)]
+    failed(local_dataset(str(root)), parts)
+    report = retry(root)
+    assert (report.retried, report.resolved, report.run.sources) == (2, 2, 1)
+    assert [row["origin"] for row in rows(root, "articles")] == [f"{uri}#r1"]
+
+
+def test_an_item_is_not_resolved_by_another_whose_name_begins_with_its_own(
+    tmp_path: Path,
+) -> None:
+    root = tmp_path / "news"
+    longer = rejected("/f.xml#https://e.x/a#c1", PAGE.encode(), source_uri="/f.xml")
+    # It fails in another way now, so that its row is not found again among the failures.
+    item = rejected("/f.xml#https://e.x/a", b"<p>none</p>", source_uri="/f.xml", reason="empty")
+    failed(local_dataset(str(root)), [item, longer])
+    report = retry(root)
+    assert (report.retried, report.resolved) == (2, 1)
+    [resolved] = [row["origin"] for row in rows(root, "failures") if row["resolved_by"]]
+    assert resolved == longer.origin
+
+
+def test_failures_of_one_file_are_tried_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many they are, so that it is read once."""
+    root = tmp_path / "news"
+    names = ["/gone/a#1", "/gone/a#2", "/gone/a#3", "/gone/b"]
+    found = {failure_id(part_of(name)): name for name in names}
+    failed(local_dataset(str(root)), map(part_of, names))
+    tried: list[list[str]] = []
+
+    def build(pipeline: beam.Pipeline, *, retries: Sequence[Retry], **options: Any) -> None:
+        tried.extend([found[identity] for identity in retry.failure_ids] for retry in retries)
+        build_replay(pipeline, retries=retries, **options)
+
+    monkeypatch.setattr("pipelines.replay._IDS_PER_RETRY", 2)
+    monkeypatch.setattr("pipelines.replay.build_replay", build)
+    retry(root)
+    assert tried == [names[:3], names[3:]]
 
 
 # ── schema version 1 ────────────────────────────────────────────────────────────────────────────

@@ -3,7 +3,8 @@
 ``RetryFailures``: ``Retry`` → ``Page``, or a ``Failure`` where there is still none; at least one of
 the two for each. Bounded. What a row keeps is enough where its payload is all of the content: the
 page is made again from it, or the document is read again. Else its source is read again, if it is
-still there; what is not there any more fails as it did before.
+still there, once for all of a ``Retry`` that failed in it; what is not there any more fails as it
+did before.
 
 How sources are read is an argument: reading is a stage of its own.
 """
@@ -13,6 +14,8 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import json
+import re
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -38,6 +41,11 @@ RETRIED_TAG = "retried"
 _BATCH_ROWS = 50
 _GONE = "not-found"
 _OLD_BOUND = 1 << 20
+_PART_NAME = re.compile(r"@[0-9]+")
+_MAX_HELD_BYTES = 64 * 1024 * 1024
+"""Of failures that wait for their sources to be read."""
+_ROW_BYTES = 2 * 1024
+"""What a failure takes beside its payload, about."""
 
 
 def to_failure(row: Mapping[str, Any]) -> Failure:
@@ -73,41 +81,104 @@ def to_failure(row: Mapping[str, Any]) -> Failure:
     return dataclasses.replace(failure, page=about)
 
 
-def retry_failure(
-    failure: Failure, read_source: ReadSource, read_content: ReadContent
-) -> Iterator[Unit]:
-    """Give the pages that a failure was about, or the failure that it still is; one at least."""
-    units = _from_payload(failure, read_content)
-    if units is None:
-        units = _from_source(failure, read_source)
-    yield from units or [failure]
+def tried_origin(origin: str, stage: str) -> str:
+    """What is tried again for a failure: what has its origin, or all of the file if that is none.
+
+    A part of an archive whose file changed while it was read (``FILE#@START``) is nothing that
+    reading the file gives.
+
+    >>> tried_origin("/a.warc#@4096", "read"), tried_origin("/f.xml#@fig", "read")
+    ('/a.warc', '/f.xml#@fig')
+    """
+    file, _, name = origin.partition("#")
+    return file if stage == "read" and _PART_NAME.fullmatch(name) else origin
 
 
-def _from_payload(failure: Failure, read_content: ReadContent) -> list[Unit] | None:
-    """The pages out of the payload; None if it is not all of the content."""
+def can_be_read(failure: Failure, read_source: ReadSource) -> bool:
+    """Whether there still is what a failure is tried again from: its content, or its source."""
+    if _keeps_content(failure):
+        return True
+    first = next(iter(read_source(Source(failure.source_uri, -1))), None)
+    return first is not None and not _is_gone(first)
+
+
+def retry_failures(
+    failures: Iterable[tuple[str, Failure]], read_source: ReadSource, read_content: ReadContent
+) -> Iterator[tuple[str, Unit]]:
+    """Give the pages that failures were about, or the failures that they still are.
+
+    Each comes with the id of its failure; at least one for each id. A source is read once for all
+    that need it, unless what they keep is too much to be held at once.
+
+    Args:
+        failures: (id, failure), ids and ``tried_origin`` of each unlike those of all others.
+        read_source: reads a source, now.
+        read_content: reads a document that a failure keeps.
+    """
+    waiting: dict[str, dict[str, Failure]] = defaultdict(dict)
+    held_bytes = 0
+    for identity, failure in failures:
+        if _keeps_content(failure):
+            for unit in _from_payload(failure, read_content) or [failure]:
+                yield identity, unit
+            continue
+        waiting[failure.source_uri][identity] = failure
+        held_bytes += len(failure.payload) + _ROW_BYTES
+        if held_bytes > _MAX_HELD_BYTES:
+            yield from _from_sources(waiting, read_source)
+            waiting.clear()
+            held_bytes = 0
+    yield from _from_sources(waiting, read_source)
+
+
+def _keeps_content(failure: Failure) -> bool:
+    """Whether the payload is all of the content."""
     content = failure.payload
-    if not content:
-        return None
-    if failure.page is not None and failure.content_bytes == len(content):
-        return [dataclasses.replace(failure.page, content=content)]
+    if not content or failure.content_bytes == len(content):
+        return bool(content)
     # Schema version 1 kept neither page nor size; what was extracted was kept up to a bound. What
     # was a part of a file, as an item of a feed, would lack what the file said of it.
     was_file = failure.page is None and failure.origin == failure.source_uri
-    was_kept = was_file and failure.stage == "extract" and len(content) < _OLD_BOUND
-    if failure.content_bytes != len(content) and not was_kept:
-        return None
-    return list(read_content(content, failure.source_uri, failure.observed_at))
+    return was_file and failure.stage == "extract" and len(content) < _OLD_BOUND
 
 
-def _from_source(failure: Failure, read_source: ReadSource) -> list[Unit]:
-    """What its source gives now of what failed: all of it, or the part that has its origin."""
-    units = []
-    for unit in read_source(Source(failure.source_uri, -1)):
-        if isinstance(unit, Failure) and unit.reason == _GONE:
-            return []  # it is gone: the failure stays what it was
-        if failure.origin in (failure.source_uri, unit.origin):
-            units.append(unit)
-    return units
+def _from_payload(failure: Failure, read_content: ReadContent) -> list[Unit]:
+    if failure.page is not None:
+        return [dataclasses.replace(failure.page, content=failure.payload)]
+    return list(read_content(failure.payload, failure.source_uri, failure.observed_at))
+
+
+def _from_sources(
+    waiting: Mapping[str, Mapping[str, Failure]], read_source: ReadSource
+) -> Iterator[tuple[str, Unit]]:
+    for uri, failures in waiting.items():
+        yield from _from_source(uri, failures, read_source)
+
+
+def _from_source(
+    uri: str, failures: Mapping[str, Failure], read_source: ReadSource
+) -> Iterator[tuple[str, Unit]]:
+    """What a source gives now of what failed: the parts that have their origins, or all of it."""
+    unanswered = dict(failures)
+    wanted = {
+        tried_origin(failure.origin, failure.stage): identity
+        for identity, failure in failures.items()
+    }
+    whole = wanted.get(uri)
+    for number, unit in enumerate(read_source(Source(uri, -1))):
+        if not number and _is_gone(unit):
+            break  # the failures stay what they were
+        identity = wanted.get(unit.origin, whole)
+        if identity is not None:
+            unanswered.pop(identity, None)
+            yield identity, unit
+        if whole is None and not unanswered:
+            break  # an origin comes once: there is no more to be had of them
+    yield from unanswered.items()
+
+
+def _is_gone(unit: Unit) -> bool:
+    return isinstance(unit, Failure) and unit.reason == _GONE
 
 
 def read_retries(store: Store, retry: Retry) -> Iterator[tuple[str, Failure]]:
@@ -131,11 +202,12 @@ class _Retry(beam.DoFn):
         self._read_content = read_content
 
     def process(self, retry: Retry) -> Iterator[Page | pvalue.TaggedOutput]:
-        for identity, failure in read_retries(self._store, retry):
-            count = 0
-            for unit in retry_failure(failure, self._read_source, self._read_content):
-                count += 1
-                yield unit if isinstance(unit, Page) else pvalue.TaggedOutput(FAILURES_TAG, unit)
+        counts: Counter[str] = Counter()
+        failures = read_retries(self._store, retry)
+        for identity, unit in retry_failures(failures, self._read_source, self._read_content):
+            counts[identity] += 1
+            yield unit if isinstance(unit, Page) else pvalue.TaggedOutput(FAILURES_TAG, unit)
+        for identity, count in counts.items():
             yield pvalue.TaggedOutput(RETRIED_TAG, ("source", identity, count))
 
 
