@@ -271,7 +271,7 @@ def check_beam_options(options: Sequence[str]) -> None:
     With a runner of the user's own they pass unchecked: job servers have options of their own.
 
     Raises:
-        UsageError: naming the first option that nobody knows.
+        UsageError: naming the first option that nobody knows, or whose value Beam refuses.
     """
     for option in options:
         if not option.startswith("-"):
@@ -285,7 +285,10 @@ def check_beam_options(options: Sequence[str]) -> None:
     )
     for group in PipelineOptions.__subclasses__():
         group._add_argparse_args(parser)
-    _, unknown = parser.parse_known_args(list(options))
+    try:
+        _, unknown = parser.parse_known_args(list(options))
+    except argparse.ArgumentError as error:
+        raise UsageError(f"an option of Beam's cannot be used as given: {error}") from error
     if unknown:
         raise UsageError(f"unknown option {unknown[0]}: it is neither newsbeam's nor Beam's")
 
@@ -379,7 +382,8 @@ class _Speaker:
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(errors="backslashreplace")  # a terminal may know no UTF-8
         if self.json:
-            sys.stdout.write(json.dumps(summary, ensure_ascii=False, indent=2) + "\n")
+            # In ASCII: what a terminal's encoding lacks would be replaced by what is no JSON.
+            sys.stdout.write(json.dumps(summary, indent=2) + "\n")
         elif not self.quiet:
             show(self.output)
 
@@ -389,8 +393,13 @@ def _ingest(arguments: argparse.Namespace, beam_options: Sequence[str], say: _Sp
     report = ingest(config, watching=say.watching, notify=say.note)
     say.result(report.summary(), lambda console: show_report(console, report))
     if report.balance.fault_count:
+        added = (
+            f"parts of the run that are published: {report.parts}; nothing more was added"
+            if report.parts
+            else "nothing was added"
+        )
         say.error(
-            "the account does not balance; nothing was added to the dataset. "
+            f"the account does not balance; {added} to the dataset. "
             "This is a bug: please report it with the faults listed."
         )
         return FAILED
@@ -474,9 +483,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (RunFailedError, DatasetError, PublishError, DamagedFileError, StoreError) as error:
         say.error(f"{arguments.command} failed: {_sentence(error)}")
         return FAILED
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
+        added = f"{error}; nothing more was added" if error.args else "nothing was added"
         say.error(
-            "interrupted; nothing was added to the dataset, or, if it was publishing, the next run "
+            f"interrupted; {added} to the dataset, or, if it was publishing, the next run "
             "finishes it; the same command goes on from here"
         )
         return INTERRUPTED

@@ -91,10 +91,13 @@ class IngestConfig:
             raise UsageError(f"--dedup-horizon {self.dedup_horizon_seconds} s is not positive")
         if self.max_input_bytes < 1:
             raise UsageError(f"--max-input-bytes {self.max_input_bytes} is not positive")
-        for name in ("slice_bytes", "slice_files", "publish_every_bytes"):
-            value = getattr(self, name)
+        for name, value in (
+            ("--slice-size", self.slice_bytes),
+            ("slice_files", self.slice_files),
+            ("--publish-every", self.publish_every_bytes),
+        ):
             if value is not None and value < 1:
-                raise UsageError(f"--{name.replace('_', '-')} {value} is not positive")
+                raise UsageError(f"{name} {value} is not positive")
         if self.compact_after is not None and self.compact_after < 2:
             raise UsageError(f"--compact-after {self.compact_after} is less than 2")
         if self.workers is not None and self.workers < 1:

@@ -7,7 +7,7 @@ Layout::
     OUTPUT/_newsbeam/commits/00000012.json     one manifest for each commit
                      pending/00000013.json     a commit that is decided, but not yet carried out
                      staging/RUN/              what a run has made, not yet part of the dataset
-                     lock/                     who may write (``pipelines.lock``)
+                     leases/                   who may write (``pipelines.lock``)
 
 The commits are a log. What the dataset holds is what its commits add, less what they remove. A
 commit takes these steps, and after a kill between any two of them the next writer goes on:
@@ -125,7 +125,8 @@ class Commit:
         plain = asdict(self)
         details = plain.pop("details")
         # Twice: first for the order, and again so that no detail stands in the place of a field.
-        return json.dumps({**plain, **details, **plain}, ensure_ascii=False, indent=1).encode()
+        # In ASCII: a source's name that is not UTF-8 could not be encoded.
+        return json.dumps({**plain, **details, **plain}, indent=1).encode()
 
     @classmethod
     def decode(cls, content: bytes, where: str) -> Commit:

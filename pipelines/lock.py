@@ -92,9 +92,12 @@ def _started(process_id: int) -> str:
 
 def _is_gone(lease: Lease) -> bool:
     """Whether the process table of this machine tells that the owner is no more."""
-    space, _, rest = lease.process.rpartition(" ")[0].rpartition(" ")
-    process_id, started = int(rest), lease.process.rpartition(" ")[2]
-    own_space = this_process().rpartition(" ")[0].rpartition(" ")[0]
+    try:
+        space, number, started = lease.process.rsplit(" ", 2)
+        process_id = int(number)
+    except ValueError:  # not as this program writes it: such a lease ends by its age
+        return False
+    own_space = this_process().rsplit(" ", 2)[0]
     if lease.machine != this_machine() or space != own_space or not started:
         return False
     return _started(process_id) != started

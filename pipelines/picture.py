@@ -54,11 +54,11 @@ def progress_bar(console: Console, watch: Watch) -> Iterator[None]:
     )
     files = progress.add_task("files", total=watch.sources, rate="")
     enriched = progress.add_task("articles", total=None, rate="")
-    began, before = time.monotonic(), read_progress(watch.progress_folder)
+    began = time.monotonic()
 
     def show() -> None:
         counts = read_progress(watch.progress_folder)
-        progress.update(files, completed=counts["files"], rate=_rate(counts, before, began))
+        progress.update(files, completed=counts["files"], rate=_rate(counts, began))
         progress.update(
             enriched,
             total=watch.unique if watch.unique is not None else counts["articles"] or None,
@@ -70,17 +70,17 @@ def progress_bar(console: Console, watch: Watch) -> Iterator[None]:
         yield
 
 
-def _rate(counts: Counter[str], before: Counter[str], began: float) -> str:
+def _rate(counts: Counter[str], began: float) -> str:
     """Articles found a second by this process: those of an earlier one it does not count."""
-    found = counts["articles"] - before["articles"]
+    found = counts["articles"] - counts["articles_before"]
     return f"{found / max(time.monotonic() - began, 0.001):.1f} articles/s"
 
 
 @contextmanager
 def progress_log(watch: Watch) -> Iterator[None]:
     """Log files, articles and their rate every ten seconds while the block runs."""
-    began, before = time.monotonic(), read_progress(watch.progress_folder)
-    _logger.info("reading %d files, %s", watch.sources, size(watch.input_bytes))
+    began = time.monotonic()
+    _logger.info("reading %d files or parts of one, %s", watch.sources, size(watch.input_bytes))
 
     def show() -> None:
         counts = read_progress(watch.progress_folder)
@@ -90,7 +90,7 @@ def progress_log(watch: Watch) -> Iterator[None]:
             counts["files"],
             watch.sources,
             counts["articles"],
-            _rate(counts, before, began),
+            _rate(counts, began),
             counts["enriched"],
             "?" if watch.unique is None else watch.unique,
         )

@@ -25,7 +25,7 @@ from pipelines.compact import compact
 from pipelines.config import IngestConfig
 from pipelines.dataset import DataFile, Dataset, DatasetError, PublishError
 from pipelines.ingest import RunPlan, build_extraction
-from pipelines.slices import plan_slices
+from pipelines.slices import plan_slices, worked_bytes
 from pipelines.sources import list_sources
 from pipelines.staged import RunState, begin_or_resume, hash_of_sources, options_key
 from pipelines.steps import Outcome, RunFailedError, Steps, Watch, Watching, noticing_refusals
@@ -55,7 +55,7 @@ class RunReport:
     resumed_slices: int = 0
     """How many of the slices an earlier, killed process had done."""
     parts: int = 1
-    """In how many commits the run was published."""
+    """In how many commits the run was published; none if its account does not balance."""
 
     def count(self, outcome: str) -> int:
         """How many units ended as ``outcome``."""
@@ -138,8 +138,10 @@ def ingest(
     Raises:
         UsageError: if the sources or the output cannot be used as given.
         DatasetError: if the dataset is damaged, or another run writes to it.
-        RunFailedError: if the run could not be finished; the dataset is as it was.
+        RunFailedError: if the run could not be finished; the dataset is as it was, but for the
+            parts that the message says are published.
         PublishError: if it could not be published; the message says how much of it was.
+        KeyboardInterrupt: if it was interrupted; with what was published before, if anything was.
     """
     dataset = Dataset(open_store(config.output))
     with noticing_refusals(dataset.store):
@@ -166,7 +168,9 @@ def ingest(
                             parts=hashes,
                         )
                     )
-            if config.compact_after is not None:
+                if reports[-1].balance.fault_count:
+                    break  # what is wrong with this part may be wrong with the rest
+            if config.compact_after is not None and not reports[-1].balance.fault_count:
                 notify("compacting")
                 with _after("the run is published, but not compacted", dataset):
                     compact(dataset, min_files=config.compact_after)
@@ -180,8 +184,12 @@ def _after(done: str, dataset: Dataset) -> Iterator[None]:
     try:
         with noticing_refusals(dataset.store):
             yield
+    except KeyboardInterrupt as error:
+        raise KeyboardInterrupt(done) from error
     except (RunFailedError, DatasetError, PublishError) as error:
-        raise type(error)(f"{done}; then: {error}") from error
+        # Whoever raised it knows only of the rest.
+        rest = str(error).replace("nothing was added", "nothing more was added")
+        raise type(error)(f"{done}; then: {rest}") from error
 
 
 def _parts(sources: Sequence[Source], config: IngestConfig) -> list[Sequence[Source]]:
@@ -208,7 +216,7 @@ def _joined(reports: Sequence[RunReport], sources: int) -> RunReport:
         sources=sources,
         slices=sum(report.slices for report in reports),
         resumed_slices=sum(report.resumed_slices for report in reports),
-        parts=len(reports),
+        parts=sum(report.parts for report in reports),
     )
 
 
@@ -270,10 +278,12 @@ def _carry_out(
         )
     files = {source.uri for source in sources}
     with planned(config, dataset, state) as plan:
-        input_bytes = sum(max(0, source.size_bytes) for source in sources)
+        input_bytes = sum(map(_listed_bytes, sources))
         sources_planned = sum(len(one.sources) for one in state.slices)
-        watch = Watch(plan.progress_folder or "", sources_planned, input_bytes, len(state.slices))
-        workers = config.local_workers(_readable_bytes(sources, config.max_input_bytes))
+        watch = Watch(plan.progress_folder or "", sources_planned, input_bytes)
+        workers = config.local_workers(
+            sum(worked_bytes(source, config.max_input_bytes) for source in sources)
+        )
         steps = Steps(config, plan, state, watch, workers)
         with watching(watch) if watching and plan.progress_folder else nullcontext():
             extracted = [
@@ -290,18 +300,20 @@ def _carry_out(
                 for one in state.slices
             ]
             outcome = steps.finish(extracted, sources_planned, snapshot)
+    is_sound = not outcome.balance.fault_count
     report = RunReport(
         run_id=state.run_id,
         output=config.output,
         started_at=datetime.datetime.fromisoformat(state.started_at),
         seconds=time.monotonic() - began,
         balance=replace(outcome.balance, sources=len(files)),
-        files=outcome.files,
+        files=outcome.files if is_sound else [],
         sources=len(files),
         slices=len(state.slices),
         resumed_slices=state.resumed,
+        parts=int(is_sound),
     )
-    if not report.balance.fault_count:
+    if is_sound:
         dataset.publish(
             "ingest",
             state.run_id,
@@ -313,10 +325,6 @@ def _carry_out(
     return report
 
 
-def _readable_bytes(sources: Sequence[Source], max_input_bytes: int) -> int:
-    """How much of the input will be read: a file beyond the limit is refused, but for archives."""
-    return sum(
-        max(0, source.size_bytes)
-        for source in sources
-        if source.size_bytes <= max_input_bytes or ".warc" in source.uri
-    )
+def _listed_bytes(source: Source) -> int:
+    """The size of a file, or of the part of an archive; 0 where it is unknown."""
+    return max(0, source.size_bytes if source.known_bytes < 0 else source.known_bytes)

@@ -42,7 +42,7 @@ def plan_slices(
     waiting: list[Source] = []
     waiting_bytes = 0
     for source in _in_parts(sources, slice_bytes):
-        size_bytes = _worked_bytes(source, max_input_bytes)
+        size_bytes = worked_bytes(source, max_input_bytes)
         is_full = len(waiting) >= slice_files or waiting_bytes + size_bytes > slice_bytes
         if waiting and is_full:
             slices.append(Slice(tuple(waiting)))
@@ -75,8 +75,11 @@ def _is_compressed(source: Source) -> bool:
     return source.uri.lower().endswith(".gz")
 
 
-def _worked_bytes(source: Source, max_input_bytes: int) -> int:
-    """How much of a source is worked on: what is too large is refused after its first bytes."""
+def worked_bytes(source: Source, max_input_bytes: int) -> int:
+    """How much of a source is worked on, decompressed, by what is known of it.
+
+    What is too large is refused after its first bytes, but for archives.
+    """
     stated_bytes = _stated_bytes(source)
     is_part = source.known_bytes >= 0
     if is_part or kind_by_name(source.uri) == "archive" or stated_bytes <= max_input_bytes:

@@ -144,28 +144,33 @@ def begin_or_resume(
         OSError: if the store refuses.
     """
     store = dataset.store
-    committed = {commit.run_id for commit in dataset.commits()}
-    run = new
-    for name in store.names(STAGING):
-        if not name[:1].isdigit() or name == run.run_id:
-            continue  # those of other commands begin with the command's name
+    # Those of other commands begin with the command's name.
+    names = [name for name in store.names(STAGING) if name[:1].isdigit() and name != new.run_id]
+    committed = {commit.run_id for commit in dataset.commits()} if names else set()
+    run, same = new, None
+    for name in names:
         found = _read_plan(store, name) if name not in committed else None
         if found is not None and found.options == new.options:
             if found.listed in parts and found.listed != hash_of_sources(sources):
                 continue  # another part of this very run, whose turn will come
-            kept = _taken_over(store, found, sources)
+            kept = _taken_over(store, found, sources) if same is None else None
             if kept is found:
-                done = sum(store.exists(one.report) for one in found.slices)
-                return dataclasses.replace(found, resumed=done)
-            if kept.slices and run is new:
+                same = found
+                continue
+            if kept is not None and kept.slices and run is new:
                 run = kept
                 for folder in (run.decided, run.rows, run.files):
                     store.delete_folder(folder)
                 continue
         store.delete_folder(f"{STAGING}/{name}")
+    if same is not None:
+        if run is not new:
+            store.delete_folder(run.folder)
+        done = sum(store.exists(one.report) for one in same.slices)
+        return dataclasses.replace(same, resumed=done)
     taken = {source for one in run.slices for source in one.sources}
     rest = [source for source in sources if source not in taken]
-    first = max((int(one.folder[-4:]) + 1 for one in run.slices), default=0)
+    first = max((int(one.folder.rpartition("/")[2]) + 1 for one in run.slices), default=0)
     planned = [
         PlannedSlice(f"{run.folder}/slices/{number:04d}", observed_at, tuple(one.sources))
         for number, one in enumerate(plan_slices(rest) if rest else (), start=first)

@@ -31,7 +31,7 @@ from transforms.progress import tally
 from transforms.staging import is_whole
 from transforms.storage import Store, StoreError
 from transforms.verdicts import path_of_verdicts
-from transforms.writing import Report, plan_assembly, read_report, read_whole_report
+from transforms.writing import Report, merge_runs, plan_assembly, read_report, read_whole_report
 
 ROWS_PER_GROUP = 4_000
 """Articles and failures that are enriched and written before the next begin."""
@@ -57,11 +57,12 @@ class Watch:
     """Where a run can be watched from while it goes on."""
 
     progress_folder: str
-    """With what ``transforms.progress`` counts: ``files``, ``articles`` and ``enriched``."""
+    """With what ``transforms.progress`` counts: ``files``, ``articles`` and ``enriched``; and how
+    many of the articles an earlier process had found, ``articles_before``."""
     sources: int
     """Files, an archive that is read in parts counted once for each."""
     input_bytes: int
-    slices: int = 1
+    """Of the files as they are stored; of a part of an archive about its size, decompressed."""
     phase: str = "reading"
     """What the run is at."""
     unique: int | None = None
@@ -108,6 +109,7 @@ class Steps:
             tally(self._plan.progress_folder, "files", done.balance.sources)
             found = sum(block.rows for block in blocks_of([done]) if block.kind == "articles")
             tally(self._plan.progress_folder, "articles", found)
+            tally(self._plan.progress_folder, "articles_before", found)
         return done
 
     def finish(self, extracted: Sequence[Report], sources: int, snapshot: Snapshot) -> Outcome:
@@ -168,9 +170,11 @@ class Steps:
         return done
 
     def _assemble(self, written: Sequence[Report]) -> list[WrittenFile]:
-        runs = _runs(written)
         folder, path = self._state.files, f"{self._state.folder}/assembled.json"
-        self._store.delete_folder(folder)
+        merged = f"{self._state.folder}/merged"
+        for outdated in (folder, merged):
+            self._store.delete_folder(outdated)
+        runs = merge_runs(self._store, _runs(written), merged)
         if not runs:
             return []
         rows = sum(run.rows for run in runs)

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
+import itertools
 import json
+import os
 import shutil
 import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from pipelines.cli import BAD_USAGE, DONE, FAILED, main, make_parser, to_config
+from pipelines.cli import BAD_USAGE, DONE, FAILED, INTERRUPTED, main, make_parser, to_config
 from pipelines.config import IngestConfig, UsageError, parse_duration_seconds, parse_size_bytes
 from pipelines.dataset import local_dataset
+from pipelines.steps import Outcome, Steps
 
 ROOT = Path(__file__).resolve().parent.parent
 GOOD = str(ROOT / "seeds" / "020_dump_date_line_and_byline.txt")
@@ -73,6 +80,22 @@ def test_a_value_out_of_range_is_refused(arguments: list[str]) -> None:
 def test_a_misspelt_option_is_refused_rather_than_passed_to_beam() -> None:
     with pytest.raises(UsageError, match="--dedup-treshold"):
         config("--dedup-treshold=0.6")
+
+
+def test_a_value_that_beam_cannot_use_is_bad_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["ingest", GOOD, "--output", "o", "--direct_num_workers=abc"]) == BAD_USAGE
+    said = capsys.readouterr().err
+    assert "--direct_num_workers" in said
+    assert "'abc'" in said
+
+
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [({"slice_bytes": 0}, "--slice-size 0"), ({"publish_every_bytes": 0}, "--publish-every 0")],
+)
+def test_a_size_out_of_range_is_named_as_its_option(options: dict[str, int], name: str) -> None:
+    with pytest.raises(UsageError, match=name):
+        IngestConfig(("a.txt",), "o", **options)  # type: ignore[arg-type]
 
 
 def test_an_option_that_only_beam_knows_goes_to_beam() -> None:
@@ -203,6 +226,27 @@ def test_json_is_the_only_thing_on_standard_output(
     assert summary["balanced"]
 
 
+def test_a_source_whose_name_is_not_utf_8_is_published(tmp_path: Path) -> None:
+    source = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.txt")
+    shutil.copy(GOOD, source)
+    output = tmp_path / "news"
+    assert main(["ingest", source, "--output", str(output), "--quiet"]) == DONE
+    [commit] = local_dataset(str(output)).commits()
+    assert commit.details["options"]["sources"] == [source]
+
+
+def test_json_is_sound_on_an_output_that_knows_no_utf_8(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    source = tmp_path / "caf\u00e9.txt"
+    source.touch()
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="ascii"))
+    assert main(["ingest", str(source), "--output", str(tmp_path / "\u00e9"), "--json"]) == DONE
+    sys.stdout.flush()
+    assert json.loads(written.getvalue())["output"] == str(tmp_path / "\u00e9")
+
+
 def test_the_command_starts_without_a_word_on_standard_error() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "pipelines", "--version"], capture_output=True, text=True, check=True
@@ -317,3 +361,87 @@ def test_an_option_that_a_command_does_not_have_is_refused(news: Path) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["verify", str(news), "--job_name=x"])
     assert ended.value.code == BAD_USAGE
+
+
+# ── parts of a run ──────────────────────────────────────────────────────────────────────────────
+
+IN_PARTS = ("--publish-every", "8k", "--compact-after", "2", "--workers", "1", "--quiet")
+
+
+@pytest.fixture
+def parts(tmp_path: Path) -> list[str]:
+    """A command that publishes a run in three parts."""
+    for number in range(3):
+        (tmp_path / f"{number}.txt").write_text("The bridge is open again.\n" * 300)
+    return ["ingest", str(tmp_path), "--output", str(tmp_path / "news"), *IN_PARTS]
+
+
+def strike_in_part(
+    monkeypatch: pytest.MonkeyPatch, part: int, strike: Callable[[Outcome], Outcome]
+) -> None:
+    """Have something happen in the last step of a part, once its outcome is known."""
+    finish, begun = Steps.finish, itertools.count(1)
+
+    def struck(steps: Steps, *given: Any) -> Outcome:
+        outcome = finish(steps, *given)
+        return strike(outcome) if next(begun) == part else outcome
+
+    monkeypatch.setattr(Steps, "finish", struck)
+
+
+def unbalanced(outcome: Outcome) -> Outcome:
+    return replace(outcome, balance=replace(outcome.balance, faults=("lost",), fault_count=1))
+
+
+def kinds(parts: list[str]) -> list[str]:
+    """What was committed to the dataset."""
+    return [commit.kind for commit in local_dataset(parts[3]).commits()]
+
+
+def test_after_a_part_that_does_not_balance_the_run_ends(
+    parts: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    strike_in_part(monkeypatch, 2, unbalanced)
+    assert main(parts) == FAILED
+    assert kinds(parts) == ["ingest"]
+    said = " ".join(capsys.readouterr().err.split())
+    assert "parts of the run that are published: 1; nothing more was added" in said
+
+
+def test_of_a_run_that_does_not_balance_nothing_is_said_to_be_added(
+    parts: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    strike_in_part(monkeypatch, 1, unbalanced)
+    assert main([*parts, "--json"]) == FAILED
+    said = capsys.readouterr()
+    summary = json.loads(said.out)
+    assert (summary["parts"], summary["new_rows"]["articles"]) == (0, 0)
+    assert "does not balance; nothing was added to the dataset" in said.err
+    assert kinds(parts) == []
+
+
+def test_an_interrupt_after_a_part_tells_that_it_is_published(
+    parts: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(_: Outcome) -> Outcome:
+        raise KeyboardInterrupt
+
+    strike_in_part(monkeypatch, 2, interrupt)
+    assert main(parts) == INTERRUPTED
+    said = capsys.readouterr().err
+    assert "interrupted; 1 of 3 parts are published; nothing more was added" in said
+    assert kinds(parts) == ["ingest"]
+
+
+def test_a_failure_after_a_part_does_not_say_that_nothing_was_added(
+    parts: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fill_disk(_: Outcome) -> Outcome:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    strike_in_part(monkeypatch, 2, fill_disk)
+    assert main(parts) == FAILED
+    said = capsys.readouterr().err
+    assert "1 of 3 parts are published; then: No space left on device" in said
+    assert "nothing more was added to the dataset" in said
+    assert "nothing was added" not in said

@@ -7,10 +7,12 @@ shared by the tests that only look at it.
 from __future__ import annotations
 
 import datetime
+import gzip
 import hashlib
 import json
 import random
 import shutil
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ import pytest
 from pipelines.config import IngestConfig
 from pipelines.dataset import local_dataset
 from pipelines.run import RunReport, ingest
+from pipelines.steps import Watch
 from pipelines.verify import verify
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -398,6 +401,39 @@ def test_a_page_read_again_shorter_does_not_hide_its_article_from_later_copies(
         report = run(output, source, now=NOW + datetime.timedelta(days=day))
     assert (len(rows(output, "articles")), len(rows(output, "duplicates"))) == (1, 2)
     assert not report.balance.faults
+
+
+def test_a_part_of_an_archive_is_shown_with_its_own_size(tmp_path: Path) -> None:
+    archive = tmp_path / "a.warc"
+    archive.write_bytes(gzip.decompress((SEEDS / "190_archive.warc.gz").read_bytes()))
+    config = IngestConfig(
+        (str(archive),), str(tmp_path / "news"), publish_every_bytes=5_000, workers=1
+    )
+    sizes: list[int] = []
+
+    def watching(watch: Watch) -> nullcontext[None]:
+        sizes.append(watch.input_bytes)
+        return nullcontext()
+
+    ingest(config, clock=lambda: NOW, watching=watching)
+    assert len(sizes) > 1
+    assert 0 < sum(sizes) <= archive.stat().st_size
+
+
+def test_an_archive_beyond_the_limit_feeds_workers_whatever_the_case_of_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fed: list[int] = []
+
+    def local_workers(_: IngestConfig, input_bytes: int) -> int:
+        fed.append(input_bytes)
+        return 1
+
+    monkeypatch.setattr(IngestConfig, "local_workers", local_workers)
+    for name in ("big.warc.gz", "BIG.WARC.GZ"):
+        archive = Path(shutil.copy(SEEDS / "190_archive.warc.gz", tmp_path / name))
+        run(tmp_path / f"{name}-news", archive, max_input_bytes=1_000)
+    assert fed[0] == fed[1] >= archive.stat().st_size
 
 
 def test_partitions_with_many_files_are_compacted_when_asked(tmp_path: Path) -> None:

@@ -281,6 +281,18 @@ def test_an_owner_in_another_container_of_this_machine_is_judged_by_its_heartbea
         assert seized
 
 
+@pytest.mark.parametrize("process", ["", "7", "pid:[1] 7", "pid:[1] seven 12345"])
+def test_an_owner_whose_process_nobody_can_tell_is_judged_by_its_heartbeat(
+    tmp_path: Path, process: str
+) -> None:
+    store = WithoutFlock(str(tmp_path))
+    put(store, replace(elsewhere(30), machine=this_machine(), process=process))
+    with pytest.raises(DatasetError, match="is locked"), hold_lease(store, "next"):
+        pass
+    with hold_lease(store, "next", lease_seconds=20) as seized:
+        assert seized
+
+
 @pytest.mark.parametrize("content", [b"", b'{"owner": "proc', b"[]", b'{"owner": "x"}'])
 def test_a_lease_that_nobody_can_read_counts_as_a_dead_owners(store: Store, content: bytes) -> None:
     store.write(f"{FOLDER}/00000004.json", content)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.slices import plan_slices
+from pipelines.slices import plan_slices, worked_bytes
 from schemas.records import Source
 
 HTML = b"<!DOCTYPE html><html><body><p>The bridge is open again.</p></body></html>"
@@ -66,6 +66,16 @@ def test_compressed_files_take_no_more_room_than_is_read_of_them() -> None:
     assert plan(A, Source("/in/b.txt.gz", 9_000), C, max_input_bytes=100) == [
         [A, Source("/in/b.txt.gz", 9_000), C]
     ]
+
+
+@pytest.mark.parametrize("name", ["big.warc", "BIG.WARC"])
+def test_an_archive_is_worked_through_whatever_its_size_and_the_case_of_its_name(name: str) -> None:
+    assert worked_bytes(Source(f"/in/{name}", 6_000), max_input_bytes=5_000) == 6_000
+
+
+def test_of_a_part_of_an_archive_only_the_part_is_worked_on() -> None:
+    part = Source("/in/a.warc", 6_000, end=700, known_bytes=700)
+    assert worked_bytes(part, max_input_bytes=500) == 700
 
 
 def test_a_file_of_unknown_size_counts_as_a_file() -> None:

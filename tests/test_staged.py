@@ -126,6 +126,49 @@ def test_the_part_that_was_killed_waits_for_its_turn(dataset: Dataset) -> None:
     assert (second.run_id, second.resumed) == (FIRST.run_id, 1)
 
 
+def test_a_slice_beyond_the_ten_thousandth_has_a_folder_of_its_own(dataset: Dataset) -> None:
+    run = killed(dataset, done=0)
+    slices = [
+        dataclasses.replace(one, folder=f"{run.folder}/slices/{number}")
+        for one, number in zip(run.slices, ("9998", "9999", "10000"), strict=True)
+    ]
+    dataclasses.replace(run, slices=tuple(slices)).save(dataset.store)
+    for one in slices:
+        dataset.store.write(one.report, b"{}")
+    new = Source("/in/new.txt", 5, "version 1")
+    again = begin_or_resume(dataset, SECOND, [*FILES, new], in_pairs, LATER)
+    assert again.slices[-1].folder == f"{FIRST.folder}/slices/10001"
+
+
+@pytest.mark.parametrize("stale", ["20260629T120000Z-000000", "20260630T130000Z-000003"])
+def test_beside_the_run_that_was_killed_stale_staging_is_removed(
+    dataset: Dataset, stale: str
+) -> None:
+    before = killed(dataset, done=2)
+    dataclasses.replace(FIRST, run_id=stale, options="other options").save(dataset.store)
+    run = begin_or_resume(dataset, SECOND, FILES, in_pairs, LATER)
+    assert run == dataclasses.replace(before, resumed=2)
+    assert staged(dataset) == [FIRST.run_id]
+
+
+def test_a_run_that_could_be_kept_in_part_gives_way_to_the_very_same_run(dataset: Dataset) -> None:
+    killed(dataset, done=3)
+    listed = hash_of_sources(FILES[1:])
+    same = dataclasses.replace(FIRST, run_id="20260630T130000Z-000003", listed=listed)
+    same.save(dataset.store)
+    run = begin_or_resume(dataset, SECOND, FILES[1:], in_pairs, LATER)
+    assert run == same
+    assert staged(dataset) == [same.run_id]
+
+
+def test_manifests_are_not_read_where_nothing_is_staged(
+    dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(Dataset, "commits")
+    dataset.store.write("_newsbeam/staging/compact-1/x", b"")
+    assert begin_or_resume(dataset, FIRST, FILES, in_pairs, THEN).run_id == FIRST.run_id
+
+
 def test_a_part_of_an_archive_is_not_kept_without_the_others(dataset: Dataset) -> None:
     def in_parts(_: Sequence[Source]) -> list[Slice]:
         whole = Source("/in/a.warc", 100, "version 1")

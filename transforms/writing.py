@@ -490,7 +490,7 @@ def write_report(balance: Balance | None, made: Iterable[Made], store: Store, pa
             key=lambda one: (one["record"], one["path"]),
         ),
     }
-    store.write(path, json.dumps(report, ensure_ascii=False).encode())
+    store.write(path, json.dumps(report).encode())
     return path
 
 
