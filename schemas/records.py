@@ -158,6 +158,151 @@ class FeedItem:
     """Language the feed declares, as a BCP 47 tag."""
     feed_title: Optional[str] = None
     rights: Optional[str] = None
+    updated: Optional[str] = None
+    """When the feed says the item was last changed, as ``published``."""
+    topic_hint: Optional[str] = None
+    """What the subscription says its items are about."""
+    first_seen: Optional[str] = None
+    """Of an item of a live feed: when a poll first listed it, ISO 8601 in UTC."""
+
+
+# ── poll and fetch ──────────────────────────────────────────────────────────────────────────────
+
+
+@record
+class Subscription:
+    """A feed, or a site that names its feed, that a run is told to poll."""
+
+    url: str
+    """As the user gave it: what the feed is called everywhere, wherever it may have moved."""
+    title: Optional[str] = None
+    tags: tuple[str, ...] = ()
+    """Folders of the OPML file, outermost first, and tags of the settings; its items get them."""
+    topic: Optional[str] = None
+    """What its items are about, where the text leaves it open; as a section names it."""
+    language: Optional[str] = None
+    """BCP 47 tag; outranks what the feed declares."""
+    text: str = "auto"
+    """Whose text is the article: ``feed``, ``page``, or ``auto`` for the feed's where that is a
+    whole article."""
+    interval_seconds: int = 0
+    """Least time between two polls; 0 for that of the runs."""
+    limit: int = 0
+    """Newest items that are taken from one poll; 0 for all."""
+    headers: tuple[str, ...] = ()
+    """``Name: value``, sent to the feed's own host alone."""
+
+
+@record
+class LinkedItem:
+    """A feed item whose text is on its page, which has to be fetched."""
+
+    origin: str
+    """``FEED#ITEM``: the subscription's URL, and what the item is called in it."""
+    url: str
+    """Of its page, without a fragment."""
+    feed_url: str
+    """``Subscription.url``."""
+    item: FeedItem
+    key: str
+    """Of the item in ``FeedMemory.seen``."""
+    version: str
+    """Another for each time the item says that it was changed."""
+    is_update: bool = False
+    """Whether it was seen before with another version: then its page is fetched again."""
+    attempts: int = 0
+    """How often its page was asked for in vain."""
+    retry_at: Optional[Timestamp] = None
+    """Not to be asked for before."""
+    headers: tuple[str, ...] = ()
+    """Those of the subscription, where the page is on the feed's host; never written down."""
+
+
+@record
+class SeenItem:
+    """An item that needs no more work unless it changes."""
+
+    key: str
+    """16 hex digits of a hash of what the item is called in its feed."""
+    version: str
+    """8 hex digits of a hash of what the item says of its last change."""
+
+
+@record
+class FeedMemory:
+    """What is known of a feed between runs. Losing it costs requests, and nothing else."""
+
+    url: str
+    """``Subscription.url``."""
+    address: str = ""
+    """Where it is polled, after permanent redirects or discovery in a page; empty for ``url``."""
+    etag: Optional[str] = None
+    last_modified: Optional[str] = None
+    body_sha256: str = ""
+    """Of the last body, for servers that send the same without saying so."""
+    format: str = ""
+    """Such as ``RSS 2.0``."""
+    title: Optional[str] = None
+    polled_at: Optional[Timestamp] = None
+    succeeded_at: Optional[Timestamp] = None
+    """When it last answered with a feed or with 304."""
+    changed_at: Optional[Timestamp] = None
+    """When it last listed an item that was new."""
+    due_at: Optional[Timestamp] = None
+    """Not to be polled before."""
+    status: int = 0
+    """Last HTTP status; 0 where there was no answer."""
+    reason: str = ""
+    """Slug of ``REASONS`` if the last poll failed, else empty."""
+    message: str = ""
+    failures: int = 0
+    """How many polls have failed since the last success."""
+    is_retired: bool = False
+    """Whether it answered 410 (Gone)."""
+    listed: int = 0
+    """Items in it when it was last read."""
+    seen: tuple[SeenItem, ...] = ()
+    """Of the items that it still lists."""
+    pending: tuple[LinkedItem, ...] = ()
+    """Items whose pages are still to be fetched."""
+    articles: int = 0
+    """How many rows of ``articles`` it has given; and of the others below."""
+    duplicates: int = 0
+    rejected: int = 0
+    failed: int = 0
+
+
+@record
+class DueFeed:
+    """A feed to be polled, with what is remembered of it."""
+
+    subscription: Subscription
+    memory: FeedMemory
+
+
+@record
+class PolledFeed:
+    """What polling a feed has come to."""
+
+    memory: FeedMemory
+    """As it is now; ``pending`` holds the new links, too."""
+    listed: int
+    """New items and failures that came of the poll: the feed's account is closed with them."""
+    is_unchanged: bool = False
+    """Whether the server said, or its body showed, that nothing has changed."""
+    notes: tuple[str, ...] = ()
+    """What a person should hear, such as that the feed is malformed but could be read."""
+
+
+@record
+class FetchedLink:
+    """What became of a link."""
+
+    link: LinkedItem
+    """With its attempts and the time of the next, if it is to be tried again."""
+    outcome: str
+    """``page`` (its text is at hand), ``same-page`` (another feed gives that page), ``known`` (the
+    dataset has it), ``rejected``, ``failed``, or ``deferred`` to another run."""
 
 
 @record
@@ -280,13 +425,22 @@ REASONS = {
     "empty": "nothing in it, or nothing but white space",
     "empty-feed": "a feed without items",
     "empty-item": "a feed item with neither a link nor text",
-    "http-status": "an archived response that is not a success",
+    "forbidden-address": "an address that no request may go to: private, local, or not HTTP",
+    "gone": "the server says that it is gone for good (410)",
+    "http-status": "a response, live or archived, that is not a success",
     "malformed-feed": "a feed that cannot be parsed",
     "no-article": "text, but no article in it: a front page, a gallery, crumbs",
+    "no-connection": "the server could not be reached, or broke the connection off",
+    "no-feed": "a page where a feed was expected, and it names none",
     "not-a-file": "a folder, a named pipe, a socket or a device",
     "not-a-page": "an archive record that is neither HTML nor plain text",
     "not-found": "it is not there (any more)",
+    "paywall": "a page that shows no more than the beginning to those who do not pay",
+    "rate-limited": "the server asks for fewer requests (429, 503)",
+    "redirects": "redirects in a circle, too many of them, or to nowhere",
+    "robots": "the site's robots.txt asks not to fetch it, or cannot be read",
     "teaser-only": "a feed item of a few words, whose page would have to be fetched",
+    "timeout": "no answer, or not all of it, in time",
     "too-large": "larger than the limit, stored or decompressed",
     "truncated": "it ends before its end",
     "undecodable": "text in no character encoding that could be told",
@@ -304,7 +458,7 @@ class Failure:
     kind: str
     """``rejected`` (no article in it) or ``failed`` (there might be one; try again)."""
     stage: str
-    """``read`` or ``extract``."""
+    """``poll``, ``fetch``, ``read`` or ``extract``."""
     reason: str
     """One of ``REASONS``."""
     message: str
