@@ -225,10 +225,6 @@ def test_prose_is_what_stands_in_sentences() -> None:
         ("news.example", "Checking if you are human. This may take a few seconds."),
         ("Access Denied", "You don't have permission to access this page on this server."),
         ("Before you continue", "We and our partners use cookies to measure our audience."),
-        (
-            "Bridge reopens",
-            "Subscribe to continue reading this article. Already a subscriber? Log in.",
-        ),
     ],
 )
 def test_a_page_before_the_page_is_rejected_as_such(title: str, text: str) -> None:

@@ -3,6 +3,9 @@
 In: ``UniqueArticle``. Out: ``EnrichedArticle``, one each. Bounded or not; no failures: a text that
 a model cannot serve is kept without what the model would have given, and a note says why.
 
+The section of an article counts among the evidence for its topics: that of its page, or, where the
+page names none, what the subscription to its feed says that its items are about.
+
 Models are loaded once a worker process, however many threads it runs. Batches bound what the
 entity model is given at a time; they never show in the result.
 """

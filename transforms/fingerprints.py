@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import apache_beam as beam
 from apache_beam.pvalue import PCollection
 
-from schemas.records import Article, Fingerprint, FingerprintedArticle
+from schemas.records import Article, Fingerprint, FingerprintedArticle, PublicationDate
 from transforms.shingles import print_text
 
 
@@ -27,6 +27,12 @@ def article_id(article: Article, hash_of_content: str) -> str:
     return hashlib.sha256(work.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
+def _published(article: Article) -> PublicationDate | None:
+    """When an article was published; the day on which it was first seen is only a stand-in."""
+    published = article.published
+    return published if published is not None and published.source != "first-seen" else None
+
+
 def completeness(article: Article) -> int:
     """How many of the fields that make a row worth keeping are known; a date counts double."""
     fields = (
@@ -39,12 +45,13 @@ def completeness(article: Article) -> int:
         article.image_url,
         article.tags,
     )
-    return sum(1 for value in fields if value) + (2 if article.published else 0)
+    return sum(1 for value in fields if value) + (2 if _published(article) else 0)
 
 
 def fingerprint_article(article: Article) -> Fingerprint:
     """The fingerprint of an extracted article."""
     text = print_text(article.body)
+    published = _published(article)
     return Fingerprint(
         origin=article.origin,
         article_id=article_id(article, text.content_hash),
@@ -56,7 +63,7 @@ def fingerprint_article(article: Article) -> Fingerprint:
         shingles=text.shingles,
         anchors=text.anchors,
         completeness=completeness(article),
-        published_at=article.published.at if article.published else None,
+        published_at=published.at if published else None,
     )
 
 

@@ -64,6 +64,7 @@ DATE_TRUST = (
     "first-seen",
 )
 """Sources of a publication date, surest first."""
+_FIRST_SEEN = "first-seen"
 _PRECISIONS = ("second", "minute", "hour", "day", "month", "year")
 _MERGED_FIELDS = (
     "title",
@@ -97,7 +98,8 @@ def merge_article(canonical: Article, copies: Iterable[tuple[str, Article]]) -> 
 
     ``copies`` are (kind, article). Copies of the whole text are asked before abridged ones, then
     in the order of how well they are dated and of their origins, never in order of arrival. A
-    date taken over keeps its precision and gets the source ``sibling``.
+    date taken over keeps its precision and gets the source ``sibling``; the day on which an item
+    was first seen gives way to it, and where no copy has a better one keeps its own source.
     """
     ordered = sorted(copies, key=lambda copy: (copy[0] not in _WHOLE_KINDS, _date_rank(copy[1])))
     taken: dict[str, object] = {}
@@ -110,21 +112,36 @@ def merge_article(canonical: Article, copies: Iterable[tuple[str, Article]]) -> 
                 taken[field] = getattr(copy, field)
                 provenance.append(Provenance(field, "sibling", copy.origin))
                 break
-    if canonical.published is None:
-        for _, copy in ordered:
-            if copy.published is not None and copy.published.at <= canonical.observed_at:
-                taken["published"] = PublicationDate(
-                    copy.published.at, copy.published.precision, "sibling"
-                )
-                provenance.append(Provenance("published", "sibling", copy.origin))
-                break
+    dated = _date_of_copies(canonical, [copy for _, copy in ordered])
+    if dated is not None:
+        taken["published"], origin = dated
+        provenance.append(Provenance("published", "sibling", origin))
     if not taken:
         return canonical
+    kept = (entry for entry in canonical.provenance if entry.field not in taken)
     return dataclasses.replace(
         canonical,
         **taken,  # type: ignore[arg-type]
-        provenance=(*canonical.provenance, *provenance),
+        provenance=(*kept, *provenance),
     )
+
+
+def _date_of_copies(
+    canonical: Article, copies: Sequence[Article]
+) -> tuple[PublicationDate, str] | None:
+    """The first date of copies that is better than the canonical text's own, and whose it is."""
+    own = canonical.published
+    if own is not None and own.source != _FIRST_SEEN:
+        return None
+    dates = [
+        (copy.published, copy.origin)
+        for copy in copies
+        if copy.published is not None and copy.published.at <= canonical.observed_at
+    ]
+    for date, origin in dates:
+        if date.source != _FIRST_SEEN:
+            return PublicationDate(date.at, date.precision, "sibling"), origin
+    return dates[0] if dates and own is None else None
 
 
 @dataclass(frozen=True)

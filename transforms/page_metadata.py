@@ -98,6 +98,10 @@ class PageMetadata:
     hints: tuple[DateHint, ...]
     rights: str | None
     provenance: tuple[Provenance, ...]
+    is_free: bool | None = None
+    """Whether the page states that all may read its article, or None where it does not say."""
+    stated_words: int = 0
+    """How many words the page says that its article has; 0 where it does not say."""
 
 
 def read_metadata(
@@ -177,6 +181,8 @@ def read_metadata(
         hints=hints,
         rights=values["rights"],
         provenance=tuple(sorted(provenance, key=lambda item: item.field)),
+        is_free=_is_free(metas, nodes, story),
+        stated_words=_stated_words(story),
     )
 
 
@@ -516,7 +522,7 @@ def _canonical(
     )
     for candidate in itertools.chain(stated, of_articles):
         address = http_url(candidate.value, url)
-        if address is not None and not _is_home(address):
+        if address is not None and not is_home(address):
             return _Candidate(address, candidate.source)
     return None
 
@@ -526,7 +532,8 @@ _HOME_PATHS = re.compile(
 )
 
 
-def _is_home(url: str) -> bool:
+def is_home(url: str) -> bool:
+    """Whether a URL is that of a site's front page, of the site itself or of one language."""
     parts = urlsplit(url)
     return not parts.query and _HOME_PATHS.fullmatch(parts.path) is not None
 
@@ -873,6 +880,42 @@ def _rights(tree: HtmlElement, metas: _Metas, story: dict[str, Any]) -> _Candida
         ),
         licences,
     )
+
+
+def _is_free(metas: _Metas, nodes: list[dict[str, Any]], story: dict[str, Any]) -> bool | None:
+    """Whether all may read the article (schema.org's ``isAccessibleForFree``), as far as stated.
+
+    An article of which a part is not free is not; nor is one that the Open Graph protocol's
+    ``article:content_tier`` calls locked. What other articles of the page cost says nothing.
+    """
+    wholes = [story, *(node for node in nodes if "WebPage" in _types(node))]
+    parts = [part for whole in wholes for part in _parts_of(whole)]
+    stated = [_truth(node.get("isAccessibleForFree")) for node in (*wholes, *parts)]
+    stated += [_truth(value) for value in metas.all("isaccessibleforfree")]
+    tiers = {value.strip().casefold() for value in metas.all("article:content_tier")}
+    if "locked" in tiers or False in stated:
+        return False
+    return True if "free" in tiers or True in stated else None
+
+
+def _parts_of(node: dict[str, Any]) -> list[dict[str, Any]]:
+    """What a node has as its parts, and is no article itself."""
+    value = node.get("hasPart")
+    parts = value if isinstance(value, list) else [value]
+    return [part for part in parts if isinstance(part, dict) and not _is_article(part)]
+
+
+def _truth(value: Any) -> bool | None:
+    """A boolean of JSON-LD, or one written out: ``"False"``, ``https://schema.org/True``."""
+    if isinstance(value, bool):
+        return value
+    word = value.rpartition("/")[2].strip().casefold() if isinstance(value, str) else ""
+    return {"true": True, "false": False}.get(word)
+
+
+def _stated_words(story: dict[str, Any]) -> int:
+    digits = str(story.get("wordCount") or "").strip()
+    return int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 7 else 0
 
 
 _URL_DATE = re.compile(
