@@ -5,6 +5,8 @@ Layout::
     OUTPUT/articles/date=…/topic=…/*.parquet   OUTPUT/duplicates/date=…/*.parquet
     OUTPUT/failures/date=…/*.parquet
     OUTPUT/_newsbeam/commits/00000012.json     one manifest for each commit
+                     checkpoints/00000064.jsonl.gz  what the commits up to that one add up to
+                     feeds/RUN.jsonl.gz        what is remembered of feeds (``feed_memory``)
                      pending/00000013.json     a commit that is decided, but not yet carried out
                      staging/RUN/              what a run has made, not yet part of the dataset
                      leases/                   who may write (``pipelines.lock``)
@@ -22,16 +24,25 @@ commit takes these steps, and after a kill between any two of them the next writ
    the disk can do that; else its new files are added before the old ones are removed.
 4. The manifest is put as ``commits/N``, and the staging and ``pending/N`` are removed. A
    ``pending/N`` beside a ``commits/N`` means nothing.
+
+A commit may put another memory of the feeds in force: a file that is brought to its place with the
+others. It can be done without, so that nothing fails for want of it, and the one before is removed.
+
+Every so many commits a checkpoint is written: what they add up to, so that nobody has to read all
+manifests. It is made of them alone, and can be done without as well.
 """
 
 from __future__ import annotations
 
 import datetime
 import errno
+import gzip
+import hashlib
 import json
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import pyarrow as pa
@@ -40,7 +51,7 @@ import pyarrow.parquet as pq
 from pipelines.config import UsageError
 from pipelines.lock import DatasetError, hold_lease
 from schemas.arrow import SCHEMA_VERSION, TABLES
-from transforms.storage import LocalStore, Store
+from transforms.storage import LocalStore, Store, StoredFile
 
 __all__ = ["Commit", "DataFile", "Dataset", "DatasetError", "PublishError", "Snapshot"]
 
@@ -49,6 +60,17 @@ MEMORY = "_newsbeam"
 COMMITS = f"{MEMORY}/commits"
 PENDING = f"{MEMORY}/pending"
 STAGING = f"{MEMORY}/staging"
+CHECKPOINTS = f"{MEMORY}/checkpoints"
+FEEDS = f"{MEMORY}/feeds"
+"""Where the memory of feeds is. One file is in force; any other is left of a killed run."""
+MEMORY_SUFFIX = ".jsonl.gz"
+CHECKPOINT_EVERY = 64
+"""Commits between two checkpoints, which is how many manifests a reader reads at most."""
+_CHECKPOINT_SUFFIX = ".jsonl.gz"
+"""Not ``.json``: the line of docs/data-model.md would take them for manifests."""
+_CHECKPOINT_FORMAT = 1
+_DAMAGE = (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError, OverflowError)
+"""What reading gzipped JSON of any content may raise."""
 _OLD_RUNS = f"{MEMORY}/runs"
 """Where schema version 1 kept its manifests, one a run, without numbers or sizes."""
 _OLD_PENDING = ".pending.json"
@@ -114,6 +136,8 @@ class Commit:
     schema_version: int = SCHEMA_VERSION
     details: dict[str, Any] = field(default_factory=dict)
     """The run's account and options, for people and for ``verify``."""
+    memory: str = ""
+    """The memory of feeds that it puts in force, relative to the dataset; empty if that stays."""
 
     @property
     def name(self) -> str:
@@ -126,7 +150,10 @@ class Commit:
         details = plain.pop("details")
         # Twice: first for the order, and again so that no detail stands in the place of a field.
         # In ASCII: a source's name that is not UTF-8 could not be encoded.
-        return json.dumps({**plain, **details, **plain}, indent=1).encode()
+        manifest = {**plain, **details, **plain}
+        if not self.memory:
+            del manifest["memory"]  # as of before there were feeds
+        return json.dumps(manifest, indent=1).encode()
 
     @classmethod
     def decode(cls, content: bytes, where: str) -> Commit:
@@ -152,6 +179,7 @@ class Commit:
                 removed=tuple(map(str, plain.pop("removed"))),
                 replaces=tuple(map(str, plain.pop("replaces"))),
                 schema_version=int(plain.pop("schema_version")),
+                memory=_checked_memory(plain.pop("memory", "")),
                 details=plain,
             )
         except (ValueError, KeyError, TypeError, OverflowError) as error:
@@ -169,6 +197,19 @@ class Snapshot:
     """The number of the last commit; 0 for none."""
     files: dict[str, DataFile]
     """By path, of all tables."""
+    memory: str = ""
+    """The memory of feeds in force, relative to the dataset; empty if there is none."""
+
+    def plus(self, commits: Iterable[Commit]) -> Snapshot:
+        """What the dataset holds after some more commits."""
+        head, files, memory = self.head, dict(self.files), self.memory
+        for commit in commits:
+            for path in commit.removed:
+                files.pop(path, None)
+            files |= {file.path: file for file in commit.files}
+            memory = commit.memory or memory
+            head = max(head, commit.number)
+        return Snapshot(head, files, memory)
 
     def table(self, name: str) -> list[DataFile]:
         """The files of one table, sorted by path."""
@@ -179,10 +220,83 @@ class Snapshot:
 
 
 @dataclass(frozen=True)
+class Checkpoint:
+    """What the commits up to one add up to, so that they need not be read."""
+
+    snapshot: Snapshot
+    manifest_sha256: str
+    """Of the last commit's manifest: of another log, put back from a copy, it is none."""
+    old_runs: tuple[str, ...] = ()
+    """The manifests of schema version 1 that are in it."""
+    schema_version: int = SCHEMA_VERSION
+
+    def encode(self) -> bytes:
+        """Two lines of JSON, gzipped: the second is the content, the first has its SHA-256."""
+        content = json.dumps(
+            {
+                "schema_version": self.schema_version,
+                "head": self.snapshot.head,
+                "manifest_sha256": self.manifest_sha256,
+                "memory": self.snapshot.memory,
+                "old_runs": self.old_runs,
+                "files": [asdict(file) for _, file in sorted(self.snapshot.files.items())],
+            }
+        ).encode()
+        digest = hashlib.sha256(content).hexdigest()
+        header = json.dumps({"format": _CHECKPOINT_FORMAT, "sha256": digest}).encode()
+        return gzip.compress(b"%b\n%b\n" % (header, content), mtime=0)
+
+    @classmethod
+    def decode(cls, encoded: bytes, where: str) -> Checkpoint:
+        """The checkpoint that ``encode`` was given.
+
+        Raises:
+            DatasetError: if it is damaged, or made by a newer newsbeam.
+        """
+        try:
+            header, content, _ = gzip.decompress(encoded).split(b"\n")
+            stated = json.loads(header)
+            if stated["format"] != _CHECKPOINT_FORMAT:
+                raise DatasetError(f"{where} is of format {stated['format']!r}, which is unknown")
+            if stated["sha256"] != hashlib.sha256(content).hexdigest():
+                raise DatasetError(f"{where} is damaged: it has another SHA-256 than it says")
+            plain = json.loads(content)
+            if int(plain["schema_version"]) > SCHEMA_VERSION:
+                raise DatasetError(f"{where} is of schema version {plain['schema_version']}")
+            files = map(DataFile.decode, plain["files"])
+            return cls(
+                Snapshot(
+                    head=int(plain["head"]),
+                    files={file.path: file for file in files},
+                    memory=_checked_memory(plain["memory"]),
+                ),
+                manifest_sha256=str(plain["manifest_sha256"]),
+                old_runs=tuple(map(str, plain["old_runs"])),
+                schema_version=int(plain["schema_version"]),
+            )
+        except _DAMAGE as error:
+            raise DatasetError(f"{where} is damaged ({type(error).__name__}: {error})") from error
+
+
+def _checked_memory(path: object) -> str:
+    """The path of a memory of feeds, or nothing; ``ValueError`` if it can be none."""
+    name = str(path).removeprefix(f"{FEEDS}/")
+    if path == "" or (path == f"{FEEDS}/{name}" and "/" not in name and _is_memory(name)):
+        return str(path)
+    raise ValueError(f"{path!r} can be no memory of feeds")
+
+
+def _is_memory(name: str) -> bool:
+    return name.endswith(MEMORY_SUFFIX)
+
+
+@dataclass(frozen=True)
 class Dataset:
     """A dataset in a store."""
 
     store: Store
+    checkpoint_every: int = CHECKPOINT_EVERY
+    """Commits between two checkpoints that this writer makes."""
 
     # ── what is in it ───────────────────────────────────────────────────────────────────────────
 
@@ -192,18 +306,18 @@ class Dataset:
         Raises:
             DatasetError: if a manifest is damaged, or is missing between others.
         """
-        for found in self.examine():
-            if isinstance(found, DatasetError):
-                raise found
-            yield found
+        yield from _without_error(self.examine())
 
     def examine(self) -> Iterator[Commit | DatasetError]:
         """What ``commits`` gives, going on past what is wrong: the error stands in its place."""
-        for name in self.store.names(_OLD_RUNS):
-            if name.endswith(".json") and not name.endswith(_OLD_PENDING):
-                yield _or_error(self._old_commit, name)
-        expected = 1
-        for number in self._numbers(COMMITS):
+        for name in self._old_runs():
+            yield _or_error(self._old_commit, name)
+        yield from self._examine(self._numbers(COMMITS), after=0)
+
+    def _examine(self, numbers: Iterable[int], after: int) -> Iterator[Commit | DatasetError]:
+        """The commits of these numbers, which should follow on one."""
+        expected = after + 1
+        for number in numbers:
             if number != expected:
                 first, last = (
                     self.store.locate(f"{COMMITS}/{missing:08d}.json")
@@ -230,19 +344,56 @@ class Dataset:
                 yield _or_error(self._commit, PENDING, number)
 
     def snapshot(self) -> Snapshot:
-        """What the commits add up to.
+        """What the commits add up to, from the newest checkpoint on.
 
         Raises:
-            DatasetError: if a manifest is damaged or missing.
+            DatasetError: if a manifest that has to be read is damaged or missing.
         """
-        files: dict[str, DataFile] = {}
-        head = 0
-        for commit in self.commits():
-            for path in commit.removed:
-                files.pop(path, None)
-            files |= {file.path: file for file in commit.files}
-            head = max(head, commit.number)
-        return Snapshot(head, files)
+        return self._add_up(self._numbers(COMMITS))
+
+    def _add_up(self, numbers: Sequence[int]) -> Snapshot:
+        """What the commits of these numbers add up to, in order and with the old ones."""
+        last = max(numbers, default=0)
+        for number in reversed(self.checkpoints()):
+            if number <= last:
+                # Whatever it is that one cannot be read for: the manifests say the same.
+                with suppress(DatasetError, OSError):
+                    snapshot = self.checkpoint(number).snapshot
+                    break
+        else:
+            old = (_or_error(self._old_commit, name) for name in self._old_runs())
+            snapshot = Snapshot(0, {}).plus(_without_error(old))
+        rest = [number for number in numbers if number > snapshot.head]
+        return snapshot.plus(_without_error(self._examine(rest, snapshot.head)))
+
+    def checkpoints(self) -> list[int]:
+        """The numbers of the commits after which there is a checkpoint, in order."""
+        return self._numbers(CHECKPOINTS, _CHECKPOINT_SUFFIX)
+
+    def checkpoint(self, number: int) -> Checkpoint:
+        """The checkpoint after a commit.
+
+        Raises:
+            DatasetError: if it is damaged, made by a newer newsbeam, or of another log than this.
+            OSError: if the store refuses; ``FileNotFoundError`` if it is not there any more.
+        """
+        path = checkpoint_path(number)
+        where = self.store.locate(path)
+        checkpoint = Checkpoint.decode(self.store.read(path), where)
+        if (checkpoint.snapshot.head, checkpoint.old_runs, checkpoint.manifest_sha256) != (
+            number,
+            tuple(self._old_runs()),
+            self._manifest_sha256(number),
+        ):
+            raise DatasetError(f"{where} is of another log of commits than is there")
+        return checkpoint
+
+    def _manifest_sha256(self, number: int) -> str:
+        """Of a commit that was carried out; empty if there is none of that number."""
+        try:
+            return hashlib.sha256(self.store.read(f"{COMMITS}/{number:08d}.json")).hexdigest()
+        except FileNotFoundError:
+            return ""
 
     def checked_snapshot(self) -> Snapshot:
         """The snapshot, held against the files that are there.
@@ -274,7 +425,7 @@ class Dataset:
         files = {path: DataFile(path) for path in there} | snapshot.files
         for path in sorted(path for path, file in files.items() if file.rows < 0):
             self._check_version(path)
-        return Snapshot(snapshot.head, files)
+        return replace(snapshot, files=files)
 
     def _check_version(self, path: str) -> None:
         where = self.store.locate(path)
@@ -291,8 +442,13 @@ class Dataset:
                 "newest that this newsbeam knows; use a newer one"
             )
 
-    def _numbers(self, folder: str) -> list[int]:
-        names = (name.removesuffix(".json") for name in self.store.names(folder))
+    def _old_runs(self) -> list[str]:
+        """The names of the manifests of schema version 1 that were carried out."""
+        names = self.store.names(_OLD_RUNS)
+        return [it for it in names if it.endswith(".json") and not it.endswith(_OLD_PENDING)]
+
+    def _numbers(self, folder: str, suffix: str = ".json") -> list[int]:
+        names = (name.removesuffix(suffix) for name in self.store.names(folder))
         return sorted(int(name) for name in names if name.isdigit())
 
     def _commit(self, folder: str, number: int) -> Commit:
@@ -384,10 +540,12 @@ class Dataset:
         removed: Iterable[str] = (),
         replaces: Iterable[str] = (),
         details: dict[str, Any] | None = None,
+        memory: str = "",
     ) -> Commit:
         """Make staged files part of the dataset, and take others out of it.
 
-        ``base`` is the head that the run was made on.
+        ``base`` is the head that the run was made on. ``memory`` is the path of the feeds' memory
+        that is put in force (``feed_memory.memory_path``), staged like the files.
 
         Raises:
             Conflict: if another writer has committed since.
@@ -406,10 +564,12 @@ class Dataset:
                 "committed_at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
                 **(details or {}),
             },
+            memory=_checked_memory(memory),
         )
         try:
             self._check_staged(commit)
-            self.store.sync_folders(f"{staging}/{file.path}" for file in commit.files)
+            paths = [file.path for file in commit.files] + [memory] * bool(memory)
+            self.store.sync_folders(f"{staging}/{path}" for path in paths)
             self._decide(commit)
             self._finish(commit.number)
         except OSError as error:
@@ -421,14 +581,18 @@ class Dataset:
 
     def _check_staged(self, commit: Commit) -> None:
         """Raise ``OSError`` if a staged file is gone: once decided, the commit must be finished."""
-        there = self.store.list_files(commit.staging) if commit.files else []
+        there = self._list_staged(commit)
         size_bytes = {file.path: file.size_bytes for file in there}
-        for file in commit.files:
+        memory = (DataFile(commit.memory),) if commit.memory else ()
+        for file in (*commit.files, *memory):
             path = f"{commit.staging}/{file.path}"
             if file.size_bytes not in (-1, size_bytes.get(path)) or path not in size_bytes:
                 raise OSError(
                     errno.ENOENT, f"{self.store.locate(path)} is missing or not as it was written"
                 )
+
+    def _list_staged(self, commit: Commit) -> list[StoredFile]:
+        return self.store.list_files(commit.staging) if commit.files or commit.memory else []
 
     def _outlook(self, commit: Commit) -> str:
         """What becomes of a commit that the store refused to bring to its end."""
@@ -470,11 +634,42 @@ class Dataset:
         if commit.staging:
             # With all else that the run had staged.
             self.store.delete_folder("/".join(commit.staging.split("/")[:3]))
+        self._sweep_memories(commit)
+        # A store that refuses it fails like any other step after the commit is decided, and the
+        # next writer makes up for it: nothing is passed over in silence.
+        self._write_checkpoint(number)
         self.store.delete([pending])  # last, so that the next writer comes by here after a kill
 
+    def _sweep_memories(self, commit: Commit) -> None:
+        """Remove what this commit's memory replaces, and what killed runs left of theirs."""
+        if not commit.memory:
+            return
+        names = self.store.names(FEEDS)
+        # A sleeper must not remove the memory of a later commit. If that was among the names, the
+        # commit was decided before, and it is in ``pending`` until it is in ``commits``.
+        following = f"{commit.number + 1:08d}.json"
+        if any(self.store.exists(f"{folder}/{following}") for folder in (PENDING, COMMITS)):
+            return
+        paths = (f"{FEEDS}/{name}" for name in names if _is_memory(name))
+        self.store.delete(path for path in paths if path != commit.memory)
+
+    def _write_checkpoint(self, number: int) -> None:
+        """Write a checkpoint if it is time for one, and keep the one before beside it.
+
+        Whoever does it, and when, the same is written: a reader may have either.
+        """
+        if number % self.checkpoint_every:
+            return
+        numbers = [it for it in self._numbers(COMMITS) if it <= number]
+        checkpoint = Checkpoint(
+            self._add_up(numbers), self._manifest_sha256(number), tuple(self._old_runs())
+        )
+        self.store.write(checkpoint_path(number), checkpoint.encode())
+        older = [it for it in self.checkpoints() if it < number]
+        self.store.delete(map(checkpoint_path, older[:-1]))
+
     def _carry_out(self, commit: Commit) -> None:
-        listed = self.store.list_files(commit.staging) if commit.files else []
-        there = {file.path for file in listed}
+        there = {file.path for file in self._list_staged(commit)}
         swapped = {it for it in commit.replaces if self._swap(commit, it, there)}
         moves = [
             (f"{commit.staging}/{file.path}", file.path)
@@ -487,6 +682,8 @@ class Dataset:
                     f"commit {commit.number} of {self.store.url} names {target}, which is neither "
                     "staged nor published; put the staging back from a copy"
                 )
+        if commit.memory:  # only now: if it is nowhere, the commit goes on without
+            moves.append((f"{commit.staging}/{commit.memory}", commit.memory))
         self.store.move(move for move in moves if move[0] in there)
         # Also where folders were swapped: it may have been done by moving, before a kill.
         kept = {file.path for file in commit.files}
@@ -516,6 +713,18 @@ def _or_error(read: Callable[..., Commit], *where: object) -> Commit | DatasetEr
         return DatasetError(f"cannot read a manifest: {error}")
     except DatasetError as error:
         return error
+
+
+def _without_error(found: Iterable[Commit | DatasetError]) -> Iterator[Commit]:
+    for commit in found:
+        if isinstance(commit, DatasetError):
+            raise commit
+        yield commit
+
+
+def checkpoint_path(number: int) -> str:
+    """Where the checkpoint after a commit is, relative to the dataset."""
+    return f"{CHECKPOINTS}/{number:08d}{_CHECKPOINT_SUFFIX}"
 
 
 def local_dataset(path: str) -> Dataset:

@@ -39,7 +39,10 @@ from pipelines.dataset import (
     DataFile,
     Dataset,
     DatasetError,
+    Snapshot,
+    checkpoint_path,
 )
+from pipelines.feed_memory import read_memory
 from schemas.arrow import NULL_PARTITION, SCHEMA_VERSION, TABLES
 from schemas.records import REASONS, SIGNATURE_LENGTH
 from transforms.compaction import SORT_KEYS, DamagedFileError, Key, open_parquet, row_keys
@@ -170,6 +173,8 @@ def verify(dataset: Dataset, *, progress: Callable[[int, int], None] | None = No
         if not (changed and faults):
             break
     notes = reading.notes
+    if not changed:  # else a writer may have replaced it
+        notes += reading.memory_notes
     if changed:
         notes.append(
             "writers changed the dataset each time it was read, and what is wrong may be what they "
@@ -255,6 +260,8 @@ class Listing:
     """Path of a file that was taken out, and by which commit."""
     leaving: set[str] = field(default_factory=set)
     """Files that a pending commit takes out, and that may still be there."""
+    memory: str = ""
+    """The memory of feeds in force."""
 
     @property
     def whole(self) -> bool:
@@ -269,6 +276,7 @@ class Listing:
         for file in commit.files:
             self.files[file.path] = file
             self.removed.pop(file.path, None)
+        self.memory = commit.memory or self.memory
         self.commits.append(commit)
 
 
@@ -280,6 +288,8 @@ def read_manifests(dataset: Dataset, findings: Findings, notes: list[str]) -> Li
     """Add up the commits, as far as they can be read, and those that are only decided."""
     listing = Listing()
     try:
+        # Before the manifests, so that those that a checkpoint is made of are found.
+        checkpoints = read_checkpoints(dataset, notes)
         found = list(dataset.examine())
         pending = list(dataset.pending())
     except OSError as error:
@@ -303,15 +313,45 @@ def read_manifests(dataset: Dataset, findings: Findings, notes: list[str]) -> Li
                 "the next run finishes it"
             )
             listing.staging.add(commit.staging)
-            listing.staged |= {file.path: f"{commit.staging}/{file.path}" for file in commit.files}
+            paths = [*(file.path for file in commit.files), commit.memory]
+            listing.staged |= {path: f"{commit.staging}/{path}" for path in paths if path}
             listing.leaving |= set(commit.removed)
         head = max(head, commit.number)
         check_account(commit, findings)
         listing.apply(commit)
+        if position < len(found) and listing.whole and commit.number in checkpoints:
+            check_checkpoint(checkpoints[commit.number], listing, findings)
     for path in [path for path in listing.files if not _is_file_of_table(path)]:
         findings.add("manifests", f"{path!r} is listed, which can be no file of a table")
         del listing.files[path]
     return listing
+
+
+def read_checkpoints(dataset: Dataset, notes: list[str]) -> dict[int, Snapshot]:
+    """The checkpoints that snapshots begin with; the others do no harm, and are noted."""
+    checkpoints = {}
+    for number in dataset.checkpoints():
+        try:
+            checkpoints[number] = dataset.checkpoint(number).snapshot
+        except FileNotFoundError:
+            continue  # a writer has removed it since
+        except (OSError, DatasetError) as error:
+            notes.append(f"{error}: it is passed over; more manifests are read meanwhile")
+    return checkpoints
+
+
+def check_checkpoint(checkpoint: Snapshot, listing: Listing, findings: Findings) -> None:
+    """A checkpoint is what the manifests up to it add up to."""
+    paths = checkpoint.files.keys() | listing.files.keys()
+    wrong = sorted(path for path in paths if checkpoint.files.get(path) != listing.files.get(path))
+    wrong += [listing.memory or checkpoint.memory] * (checkpoint.memory != listing.memory)
+    if wrong:
+        more = " …" if len(wrong) > _ROWS_NAMED else ""
+        findings.add(
+            "manifests",
+            f"{checkpoint_path(checkpoint.head)} is not what the manifests up to it add up to "
+            f"({', '.join(wrong[:_ROWS_NAMED])}{more}); remove it",
+        )
 
 
 def _is_file_of_table(path: str) -> bool:
@@ -956,6 +996,8 @@ class _Reading:
         self._progress = progress
         self.findings = Findings()
         self.notes: list[str] = []
+        self.memory_notes: list[str] = []
+        """What cannot be read of the memory of feeds, unless a writer has replaced it."""
         self._listing = Listing()
         self._there: dict[str, int] = {}
         self._identities = Identities()
@@ -998,6 +1040,7 @@ class _Reading:
         self._listing = read_manifests(self._dataset, self.findings, self.notes)
         for folder in sorted(self._listing.staging):
             self._list_files(folder)
+        self._read_memory()
         files = {**self._strays(), **self._listing.files}
         runs = None
         if self._listing.whole:
@@ -1108,6 +1151,14 @@ class _Reading:
         if staged not in self._there:
             return (path,)
         return (path, staged) if path in self._there else (staged, path)
+
+    def _read_memory(self) -> None:
+        """Note what is wrong with the memory of feeds, which costs requests and no rows."""
+        for place in self._places(self._listing.memory):
+            _, wrong = read_memory(self._dataset, Snapshot(0, {}, place))
+            if not wrong:
+                return
+        self.memory_notes.append(wrong)
 
     def _check_what_others_point_to(self) -> None:
         if "articles" in self._unread:

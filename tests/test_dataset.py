@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import itertools
 import json
 import os
@@ -10,28 +11,35 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.config import UsageError
 from pipelines.dataset import (
+    CHECKPOINT_EVERY,
     COMMITS,
+    FEEDS,
     PENDING,
     STAGING,
+    Checkpoint,
     Commit,
     Conflict,
     DataFile,
     Dataset,
     DatasetError,
     PublishError,
+    Snapshot,
+    checkpoint_path,
 )
+from pipelines.feed_memory import memory_path
 from pipelines.lock import FOLDER as LEASES
 from pipelines.lock import Lease
 from schemas.arrow import SCHEMA_VERSION, TABLES
@@ -78,6 +86,30 @@ def publish(dataset: Dataset, run_id: str, paths: Iterable[str], **change: list[
     base = dataset.snapshot().head
     files = stage(dataset, run_id, paths)
     return dataset.publish("ingest", run_id, base, f"{STAGING}/{run_id}/files", files, **change)
+
+
+def stage_memory(dataset: Dataset, run_id: str) -> str:
+    """Write a memory of feeds as a run does before it publishes; where it is to stand."""
+    path = memory_path(run_id)
+    dataset.store.write(f"{STAGING}/{run_id}/files/{path}", f"what {run_id} remembers".encode())
+    return path
+
+
+def remember(dataset: Dataset, run_id: str, paths: Iterable[str] = ()) -> Commit:
+    """Publish with a memory of feeds."""
+    files, memory = stage(dataset, run_id, paths), stage_memory(dataset, run_id)
+    base, staging = dataset.snapshot().head, f"{STAGING}/{run_id}/files"
+    return dataset.publish("ingest", run_id, base, staging, files, memory=memory)
+
+
+def remembered(dataset: Dataset) -> str:
+    """What the memory in force says."""
+    return dataset.store.read(dataset.snapshot().memory).decode()
+
+
+def summed(dataset: Dataset) -> Snapshot:
+    """What the manifests add up to, all of them read."""
+    return Snapshot(0, {}).plus(dataset.commits())
 
 
 def by(run_id: str, paths: Iterable[str]) -> dict[str, str]:
@@ -215,6 +247,82 @@ def test_what_is_not_staged_whole_is_not_decided(
         assert visible(dataset) == {}
 
 
+# ── the memory of feeds ─────────────────────────────────────────────────────────────────────────
+
+
+def test_a_commit_puts_a_memory_in_force(dataset: Dataset) -> None:
+    assert dataset.snapshot().memory == ""
+    commit = remember(dataset, "first", OLD)
+    assert commit.memory == dataset.checked_snapshot().memory == f"{FEEDS}/first.jsonl.gz"
+    assert remembered(dataset) == "what first remembers"
+    assert dataset.store.names(STAGING) == []
+
+
+def test_a_commit_without_a_memory_leaves_the_one_in_force_alone(dataset: Dataset) -> None:
+    remember(dataset, "first", OLD)
+    publish(dataset, "second", NEW, removed=[OLD[0]])
+    assert remembered(dataset) == "what first remembers"
+
+
+def test_a_memory_that_is_replaced_is_removed(dataset: Dataset) -> None:
+    remember(dataset, "first")
+    publish(dataset, "second", NEW)
+    remember(dataset, "third")
+    assert remembered(dataset) == "what third remembers"
+    assert dataset.store.names(FEEDS) == ["third.jsonl.gz"]
+
+
+def test_memories_that_no_commit_names_are_swept_by_the_next_that_has_one(dataset: Dataset) -> None:
+    dataset.store.write(memory_path("stray"), b"of a killed run")
+    publish(dataset, "first", [])
+    assert dataset.store.exists(memory_path("stray"))
+    remember(dataset, "second")
+    assert dataset.store.names(FEEDS) == ["second.jsonl.gz"]
+
+
+def test_a_memory_that_is_lost_is_no_damage(dataset: Dataset) -> None:
+    """Losing it costs requests, and nothing else."""
+    remember(dataset, "first", OLD)
+    lose(dataset, memory_path("first"))
+    assert dataset.checked_snapshot().memory == memory_path("first")
+    with dataset.writing("next"):
+        remember(dataset, "second")
+    assert remembered(dataset) == "what second remembers"
+
+
+def test_a_decided_commit_whose_memory_is_nowhere_is_finished_without(dataset: Dataset) -> None:
+    files, memory = tuple(stage(dataset, "run", NEW)), memory_path("run")
+    commit = Commit(1, "ingest", "run", f"{STAGING}/run/files", files, memory=memory)
+    dataset.store.write(f"{PENDING}/{commit.name}", commit.encode())
+    with dataset.writing("next"):
+        assert listed(dataset) == sorted(NEW)
+    assert dataset.snapshot().memory == memory
+    assert not dataset.store.exists(memory)
+
+
+def test_a_memory_that_is_not_staged_is_not_decided(dataset: Dataset) -> None:
+    with pytest.raises(PublishError, match=r"run\.jsonl\.gz is missing .*nothing was added$"):
+        dataset.publish("ingest", "run", 0, f"{STAGING}/run", [], memory=memory_path("run"))
+
+
+_NO_MEMORIES = [OLD[0], f"{FEEDS}/", f"{FEEDS}/run", f"{FEEDS}/../commits.jsonl.gz", "x.jsonl.gz"]
+
+
+@pytest.mark.parametrize("path", _NO_MEMORIES)
+def test_what_can_be_no_memory_is_taken_for_none(dataset: Dataset, path: str) -> None:
+    """Who keeps one memory removes others: a path must not lead elsewhere."""
+    with pytest.raises(ValueError, match="can be no memory of feeds"):
+        dataset.publish("ingest", "run", 0, f"{STAGING}/run", [], memory=path)
+    with pytest.raises(DatasetError, match="can be no memory of feeds"):
+        Commit.decode(Commit(1, "ingest", "run", memory=path).encode(), "here")
+
+
+def test_a_manifest_of_before_there_were_feeds_has_no_memory() -> None:
+    manifest = Commit(1, "ingest", "run").encode()
+    assert "memory" not in json.loads(manifest)
+    assert Commit.decode(manifest, "here").memory == ""
+
+
 # ── the manifest ────────────────────────────────────────────────────────────────────────────────
 
 _NAMES = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
@@ -236,6 +344,7 @@ _COMMITS = st.builds(
     replaces=st.lists(_NAMES, max_size=3).map(tuple),
     schema_version=st.integers(1, SCHEMA_VERSION),
     details=st.dictionaries(_NAMES, _JSON, max_size=3),
+    memory=st.sampled_from(["", memory_path("20260630T120000Z-0a1b2c")]),
 )
 
 
@@ -245,7 +354,7 @@ def test_a_manifest_is_read_as_it_was_written(commit: Commit) -> None:
     assert Commit.decode(commit.encode(), "here").encode() == commit.encode()
 
 
-@given(_COMMITS, st.sampled_from(["number", "files", "removed", "staging", "schema_version"]))
+@given(_COMMITS, st.sampled_from(["number", "files", "removed", "staging", "memory"]))
 def test_no_detail_takes_the_place_of_what_the_log_needs(commit: Commit, name: str) -> None:
     commit.details[name] = "a detail"
     decoded = Commit.decode(commit.encode(), "here")
@@ -372,12 +481,23 @@ class Publication:
 
     replaces: bool
     """Whether it replaces a partition by a swap, as a compaction does."""
+    remembers: bool = False
+    """Whether it replaces a memory of feeds, and writes a checkpoint."""
+
+    def dataset(self, store: Store) -> Dataset:
+        """A writer's view."""
+        return Dataset(store, checkpoint_every=1 if self.remembers else CHECKPOINT_EVERY)
 
     def prepare(self, root: Path) -> tuple[Dataset, list[DataFile]]:
         """A dataset at the point where the run will publish; its staged files."""
-        dataset = Dataset(LocalStore(str(root)))
-        publish(dataset, "first", OLD)
-        files = stage(dataset, "run", NEW)
+        dataset = self.dataset(LocalStore(str(root)))
+        files = []
+        if self.remembers:
+            remember(dataset, "first", OLD)
+            stage_memory(dataset, "run")
+        else:
+            publish(dataset, "first", OLD)
+        files += stage(dataset, "run", NEW)
         if self.replaces:
             assert dataset.store.link(OLD[1], f"{STAGING}/run/files/{OLD[1]}")
             files.append(dataset.snapshot().files[OLD[1]])
@@ -385,7 +505,7 @@ class Publication:
 
     def carry_out(self, store: Store, files: list[DataFile]) -> Commit:
         """Publish, with any store at the dataset's place."""
-        return Dataset(store).publish(
+        return self.dataset(store).publish(
             "compact",
             "run",
             1,
@@ -393,6 +513,7 @@ class Publication:
             files,
             removed=[OLD[0], OLD[2]],
             replaces=[DAY] if self.replaces else [],
+            memory=memory_path("run") if self.remembers else "",
         )
 
     @staticmethod
@@ -403,6 +524,7 @@ class Publication:
 
 ADDS = Publication(replaces=False)
 REPLACES = Publication(replaces=True)
+REMEMBERS = Publication(replaces=False, remembers=True)
 
 
 def is_decided(dataset: Dataset, number: int) -> bool:
@@ -417,6 +539,10 @@ def check_recovered(dataset: Dataset, publication: Publication, *, done: bool) -
     assert dataset.store.names(PENDING) == []
     assert dataset.store.names(STAGING) == ([] if done else ["run"])
     assert [name for name in runs(dataset) if name] == (["first", "run"] if done else ["first"])
+    assert dataset.snapshot() == summed(dataset)
+    if publication.remembers:
+        assert remembered(dataset) == f"what {'run' if done else 'first'} remembers"
+        assert dataset.checkpoints()[-1] == dataset.snapshot().head
 
 
 @pytest.mark.parametrize("seized", [False, True], ids=["released", "seized"])
@@ -428,6 +554,7 @@ def check_recovered(dataset: Dataset, publication: Publication, *, done: bool) -
         pytest.param(REPLACES, False, False, id="replaces-file-by-file"),
         pytest.param(REPLACES, True, False, id="swaps-then-file-by-file"),
         pytest.param(REPLACES, False, True, id="file-by-file-then-swaps"),
+        pytest.param(REMEMBERS, True, True, id="remembers"),
     ],
 )
 def test_a_publication_killed_at_any_step_is_whole_or_not_at_all(
@@ -445,10 +572,13 @@ def test_a_publication_killed_at_any_step_is_whole_or_not_at_all(
             break
         if seized:
             leave_lease(dataset)
-        next_writer = Dataset(StepwiseStore(str(root), lambda: None, can_swap))
+        next_writer = publication.dataset(StepwiseStore(str(root), lambda: None, can_swap))
         with next_writer.writing("next"):
             check_recovered(next_writer, publication, done=done)
-            publish(next_writer, "after", ["failures/date=2026-01-02/after.parquet"])
+            after = ["failures/date=2026-01-02/after.parquet"]
+            (remember if publication.remembers else publish)(next_writer, "after", after)
+        if publication.remembers:
+            assert dataset.store.names(FEEDS) == ["after.jsonl.gz"]
         assert listed(dataset) == sorted(visible(dataset))
         outcomes.add(done)
     assert outcomes == {False, True}
@@ -498,6 +628,7 @@ OTHERS = ["failures/date=2026-01-02/other.parquet"]
         pytest.param(ADDS, True, id="adds"),
         pytest.param(REPLACES, True, id="swaps"),
         pytest.param(REPLACES, False, id="replaces-file-by-file"),
+        pytest.param(REMEMBERS, True, id="remembers"),
     ],
 )
 def test_a_writer_that_was_taken_for_dead_adds_all_or_nothing(
@@ -515,7 +646,7 @@ def test_a_writer_that_was_taken_for_dead_adds_all_or_nothing(
             nonlocal slept
             slept = True
             with dataset.writing("other"):
-                publish(dataset, "other", OTHERS)
+                (remember if publication.remembers else publish)(dataset, "other", OTHERS)
 
         try:
             publication.carry_out(StepwiseStore(str(root), at_step(step, sleep), swaps), files)
@@ -535,6 +666,11 @@ def test_a_writer_that_was_taken_for_dead_adds_all_or_nothing(
         assert visible(dataset) == publication.expected(done=done) | by("other", OTHERS)
         assert listed(dataset) == sorted(visible(dataset))
         assert dataset.store.names(PENDING) == []
+        assert dataset.snapshot() == summed(dataset)
+        if publication.remembers:
+            assert remembered(dataset) == "what other remembers"
+        for number in dataset.checkpoints():
+            assert dataset.checkpoint(number).snapshot.head == number
         outcomes.add(outcome)
     assert outcomes >= {"published", "refused"}
 
@@ -633,6 +769,204 @@ def test_what_an_old_program_had_begun_to_publish_is_finished(old: Dataset, shar
     assert manifest.exists()
     assert not pending.exists()
     assert not staging.exists()
+
+
+# ── checkpoints ─────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class CountingStore(LocalStore):
+    """A local store that notes what is read."""
+
+    reads: list[str]
+
+    def read(self, path: str) -> bytes:
+        self.reads.append(path)
+        return super().read(path)
+
+
+def publish_empty(dataset: Dataset, first: int, last: int) -> None:
+    """Publish commits of these numbers that change nothing."""
+    for number in range(first, last + 1):
+        dataset.publish("ingest", f"run-{number}", number - 1, "", [])
+
+
+def test_a_snapshot_reads_the_manifests_after_the_last_checkpoint_alone(tmp_path: Path) -> None:
+    publish(Dataset(LocalStore(str(tmp_path))), "first", OLD)
+    publish_empty(Dataset(LocalStore(str(tmp_path))), 2, 200)
+    dataset = Dataset(CountingStore(str(tmp_path), []))
+    assert dataset.snapshot() == summed(Dataset(LocalStore(str(tmp_path))))
+    assert isinstance(dataset.store, CountingStore)
+    # The checkpoint after commit 192 with its manifest, and the eight that follow.
+    assert len(dataset.store.reads) == 2 + 200 - 3 * CHECKPOINT_EVERY
+    assert sorted(dataset.snapshot().files) == sorted(OLD)
+
+
+def test_the_last_two_checkpoints_are_kept(dataset: Dataset) -> None:
+    often = Dataset(dataset.store, checkpoint_every=3)
+    publish_empty(often, 1, 2)
+    assert often.checkpoints() == []
+    publish_empty(often, 3, 10)
+    assert often.checkpoints() == [6, 9]
+
+
+def test_a_checkpoint_is_the_same_whoever_writes_it(tmp_path: Path) -> None:
+    dataset = Dataset(LocalStore(str(tmp_path)), checkpoint_every=1)
+    remember(dataset, "first", OLD)
+    before = dataset.store.read(checkpoint_path(1))
+    commit = dataset.store.read(f"{COMMITS}/00000001.json")
+    dataset.store.write(f"{PENDING}/00000001.json", commit)
+    with dataset.writing("next"):
+        assert dataset.store.read(checkpoint_path(1)) == before
+
+
+_FILES = st.builds(DataFile, _NAMES, st.integers(-1), st.integers(-1), _NAMES)
+_CHECKPOINTS = st.builds(
+    Checkpoint,
+    st.builds(
+        Snapshot,
+        st.integers(0),
+        st.lists(_FILES, max_size=3).map(lambda files: {file.path: file for file in files}),
+        st.sampled_from(["", memory_path("20260630T120000Z-0a1b2c")]),
+    ),
+    manifest_sha256=_NAMES,
+    old_runs=st.lists(_NAMES, max_size=3).map(tuple),
+)
+
+
+@given(_CHECKPOINTS)
+def test_a_checkpoint_is_read_as_it_was_written(checkpoint: Checkpoint) -> None:
+    assert Checkpoint.decode(checkpoint.encode(), "here") == checkpoint
+
+
+@given(_CHECKPOINTS, st.data())
+def test_a_checkpoint_that_was_cut_or_has_flipped_bytes_is_never_read_as_another(
+    checkpoint: Checkpoint, data: st.DataObject
+) -> None:
+    content = bytearray(checkpoint.encode())
+    content[data.draw(st.integers(0, len(content) - 1))] ^= data.draw(st.integers(1, 255))
+    kept = bytes(content[: data.draw(st.integers(0, len(content)))])
+    read: list[Checkpoint] = []
+    said = refusal(lambda: read.append(Checkpoint.decode(kept, "here")))
+    assert (said, read) == ("", [checkpoint]) or ("here" in said and not read)
+
+
+def test_a_checkpoint_whose_content_has_another_hash_is_damaged(dataset: Dataset) -> None:
+    publish(Dataset(dataset.store, checkpoint_every=1), "first", OLD)
+    content = gzip.decompress(dataset.store.read(checkpoint_path(1)))
+    changed = gzip.compress(content.replace(b"old-1", b"old-3"))
+    with pytest.raises(DatasetError, match="here is damaged: it has another SHA-256"):
+        Checkpoint.decode(changed, "here")
+
+
+_NEW_FILES = st.sets(st.sampled_from([*OLD, *NEW]), max_size=3)
+_STEPS = st.one_of(
+    st.tuples(st.just("commit"), _NEW_FILES, st.sets(st.integers(0, 6), max_size=2), st.booleans()),
+    st.tuples(st.sampled_from(["damage", "lose", "swap"]), st.integers(0, 5)),
+)
+
+
+def harm_checkpoint(dataset: Dataset, how: str, which: int) -> None:
+    """Do something to a checkpoint that leaves it of no use."""
+    numbers = dataset.checkpoints()
+    if not numbers:
+        return
+    path = checkpoint_path(numbers[which % len(numbers)])
+    if how == "lose":
+        lose(dataset, path)
+    elif how == "damage":
+        cut(dataset, path)
+    else:
+        dataset.store.write(path, dataset.store.read(checkpoint_path(numbers[0])))
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 4), st.booleans(), st.lists(_STEPS, max_size=12))
+def test_a_snapshot_is_the_same_with_checkpoints_and_without(
+    every: int, is_old: bool, steps: list[tuple[Any, ...]]
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        dataset = Dataset(LocalStore(folder), every)
+        if is_old:
+            content = json.dumps({"files": [*OLD, "articles/x/old.parquet"]}).encode()
+            dataset.store.write("_newsbeam/runs/run-1.json", content)
+        for number, (kind, *rest) in enumerate(steps):
+            if kind != "commit":
+                harm_checkpoint(dataset, kind, rest[0])
+            else:
+                paths, places, has_memory = rest
+                before = summed(dataset)
+                dataset.publish(
+                    "ingest",
+                    f"run-{number}",
+                    before.head,
+                    f"{STAGING}/run-{number}/files",
+                    stage(dataset, f"run-{number}", paths),
+                    removed=[path for at, path in enumerate(sorted(before.files)) if at in places],
+                    memory=stage_memory(dataset, f"run-{number}") if has_memory else "",
+                )
+            assert dataset.snapshot() == summed(dataset)
+
+
+@pytest.fixture
+def four(dataset: Dataset) -> Dataset:
+    """A dataset of four commits with checkpoints after the second and the fourth."""
+    often = Dataset(dataset.store, checkpoint_every=2)
+    publish(often, "one", OLD)
+    publish(often, "two", NEW)
+    publish_empty(often, 3, 4)
+    return often
+
+
+def test_a_manifest_that_is_missing_after_the_checkpoint_is_named(four: Dataset) -> None:
+    publish_empty(Dataset(four.store), 5, 6)
+    lose(four, f"{COMMITS}/00000005.json")
+    with pytest.raises(DatasetError, match=r"00000005\.json is missing; put it back"):
+        four.snapshot()
+
+
+def test_a_manifest_that_is_missing_before_the_checkpoint_is_not_needed(four: Dataset) -> None:
+    """``verify`` names it."""
+    lose(four, f"{COMMITS}/00000001.json")
+    assert listed(four) == sorted([*OLD, *NEW])
+    assert "00000001.json is missing" in refusal(lambda: list(four.commits()))
+
+
+def test_a_checkpoint_without_its_own_manifest_is_passed_over(four: Dataset) -> None:
+    publish_empty(Dataset(four.store), 5, 5)
+    lose(four, f"{COMMITS}/00000004.json")
+    with pytest.raises(DatasetError, match=r"00000004\.json is missing; put it back"):
+        four.snapshot()
+
+
+def test_a_checkpoint_of_a_newer_newsbeam_is_passed_over(four: Dataset) -> None:
+    newer = replace(four.checkpoint(4), snapshot=Snapshot(4, {}), schema_version=SCHEMA_VERSION + 1)
+    four.store.write(checkpoint_path(4), newer.encode())
+    assert listed(four) == sorted([*OLD, *NEW])
+
+
+def test_a_checkpoint_of_a_log_that_was_put_back_from_a_copy_is_passed_over(
+    four: Dataset,
+) -> None:
+    """The manifests after the copy were lost, and others came; a program without checkpoints."""
+    for number in (3, 4):
+        lose(four, f"{COMMITS}/{number:08d}.json")
+    assert four.snapshot().head == 2
+    publish(Dataset(four.store), "another three", ["articles/x/three.parquet"])
+    publish(Dataset(four.store), "another four", ["articles/x/four.parquet"])
+    assert four.checkpoints() == [2, 4]
+    assert four.snapshot() == summed(four)
+
+
+def test_an_old_manifest_that_is_not_in_a_checkpoint_makes_it_useless(four: Dataset) -> None:
+    content = json.dumps({"files": ["articles/x/old.parquet"]}).encode()
+    four.store.write("_newsbeam/runs/run-1.json", content)
+    assert "articles/x/old.parquet" in four.snapshot().files
+
+
+def test_checkpoints_without_commits_mean_nothing(four: Dataset) -> None:
+    four.store.delete_folder(COMMITS)
+    assert four.snapshot() == Snapshot(0, {})
 
 
 # ── damage ──────────────────────────────────────────────────────────────────────────────────────
@@ -860,6 +1194,7 @@ def test_duckdb_reads_exactly_what_the_manifests_list(dataset: Dataset) -> None:
     pending = Commit(4, "ingest", "x", files=(DataFile(f"{DAY}/stray.parquet", 1),))
     dataset.store.write(f"{PENDING}/{pending.name}", pending.encode())
     leave_lease(dataset)
+    dataset.store.write(checkpoint_path(3), b"not JSON, nor a manifest")
     rows = exact_read(Path(dataset.store.url))
     assert sorted(str(row["name"]) for row in rows) == ["kept", "new", "removed-and-back"]
     assert {row["topic"] for row in rows} == {"sport"}

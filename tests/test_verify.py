@@ -15,6 +15,7 @@ import shutil
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +28,19 @@ from rich.console import Console
 
 from pipelines import verify as verifying
 from pipelines.config import UsageError
-from pipelines.dataset import Commit, DataFile, Dataset, local_dataset
+from pipelines.dataset import (
+    Checkpoint,
+    Commit,
+    DataFile,
+    Dataset,
+    Snapshot,
+    checkpoint_path,
+    local_dataset,
+)
+from pipelines.feed_memory import encode_memory, memory_path
 from pipelines.verify import CHECKS, MAX_LISTED, MAX_READINGS, VerifyReport, show_verify, verify
 from schemas.arrow import SCHEMA_VERSION, TABLES
+from schemas.records import FeedMemory
 from transforms.compaction import SORT_KEYS, sort_rows
 from transforms.shingles import print_text
 from transforms.storage import Store
@@ -143,6 +154,7 @@ def publish(
     removed: Iterable[str] = (),
     details: dict[str, Any] | None = None,
     listed: Callable[[DataFile], DataFile] = lambda file: file,
+    memory: bytes = b"",
 ) -> Commit:
     """Commit files, by path; ``listed`` says what the manifest says of each."""
     staging = f"_newsbeam/staging/{run_id}"
@@ -156,8 +168,21 @@ def publish(
         counts[path.partition("/")[0]] += table.num_rows
     made = account(counts) if kind == "ingest" else {}
     return dataset.publish(
-        kind, run_id, base, staging, written, removed=removed, details={**made, **(details or {})}
+        kind,
+        run_id,
+        base,
+        staging,
+        written,
+        removed=removed,
+        details={**made, **(details or {})},
+        memory=stage_memory(dataset, run_id, memory) if memory else "",
     )
+
+
+def stage_memory(dataset: Dataset, run_id: str, content: bytes) -> str:
+    path = memory_path(run_id)
+    dataset.store.write(f"_newsbeam/staging/{run_id}/{path}", content)
+    return path
 
 
 def standard_files() -> dict[str, pa.Table]:
@@ -967,6 +992,110 @@ def test_the_text_order_of_version_1_is_an_order_there(dataset: Dataset) -> None
     rows = [article(3, published_at=half), article(4, published_at=PUBLISHED_AT)]
     publish(dataset, {f"{SPORT}/new.parquet": in_table("articles", rows, sort=False)})
     assert f"{SPORT}/new.parquet" in the_fault(dataset, "order")
+
+
+# ── the memory of feeds ─────────────────────────────────────────────────────────────────────────
+
+A_MEMORY = encode_memory([FeedMemory("https://harbour.example/feed.xml", etag="7")])
+
+
+@pytest.mark.parametrize("moved", [False, True])
+def test_a_memory_that_is_whole_is_not_noted(published: Dataset, *, moved: bool) -> None:
+    """Also that of a commit that is decided, wherever it lies."""
+    publish(published, {}, run_id="r2", memory=A_MEMORY)
+    assert verify(published).notes == ()
+    leave_pending(published, 0)
+    if not moved:
+        staged = at(published, f"_newsbeam/staging/r2/{memory_path('r2')}")
+        staged.parent.mkdir(parents=True)
+        at(published, memory_path("r2")).replace(staged)
+    assert not any("memory of feeds" in note for note in verify(published).notes)
+
+
+@pytest.mark.parametrize("content", [None, A_MEMORY[:-1]], ids=["missing", "damaged"])
+def test_a_memory_that_cannot_be_read_is_noted_and_no_fault(
+    published: Dataset, content: bytes | None
+) -> None:
+    publish(published, {}, run_id="r2", memory=A_MEMORY)
+    path = at(published, memory_path("r2"))
+    path.unlink() if content is None else path.write_bytes(content)
+    report = verify(published)
+    assert report.clean
+    [note] = report.notes
+    assert "r2.jsonl.gz is " in note
+    assert "all feeds are asked for again" in note
+
+
+def test_a_memory_that_is_replaced_meanwhile_is_not_called_missing(published: Dataset) -> None:
+    publish(published, {}, run_id="r2", memory=A_MEMORY)
+    at(published, memory_path("r2")).unlink()
+    report = verify(published, progress=lambda done, _: seal(published) if done == 1 else None)
+    assert report.clean
+    assert not any("memory of feeds" in note for note in report.notes)
+
+
+# ── checkpoints ─────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def checkpointed(published: Dataset) -> Dataset:
+    """A dataset of two commits with a checkpoint after the second, the last."""
+    publish(Dataset(published.store, checkpoint_every=2), {}, run_id="r2", memory=A_MEMORY)
+    assert published.checkpoints() == [2]
+    return published
+
+
+def test_a_checkpoint_that_is_right_is_not_noted(checkpointed: Dataset) -> None:
+    report = verify(checkpointed)
+    assert report.clean
+    assert report.notes == ()
+
+
+def rewrite(dataset: Dataset, change: Callable[[Checkpoint], Checkpoint]) -> None:
+    checkpoint = change(dataset.checkpoint(2))
+    dataset.store.write(checkpoint_path(2), checkpoint.encode())
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (lambda it: Snapshot(2, dict(list(it.files.items())[1:]), it.memory), f"{SPORT}/a.parquet"),
+        (lambda it: Snapshot(2, it.files, memory_path("r1")), memory_path("r2")),
+        (lambda it: Snapshot(2, it.files, ""), memory_path("r2")),
+    ],
+    ids=["files", "other-memory", "no-memory"],
+)
+def test_a_checkpoint_that_disagrees_with_the_manifests_is_named(
+    checkpointed: Dataset, change: Callable[[Snapshot], Snapshot], named: str
+) -> None:
+    rewrite(checkpointed, lambda it: replace(it, snapshot=change(it.snapshot)))
+    sentence = the_fault(checkpointed, "manifests")
+    assert "checkpoints/00000002.jsonl.gz is not what the manifests up to it add up" in sentence
+    assert named in sentence
+
+
+@pytest.mark.parametrize("harm", ["cut", "newer", "elsewhere"])
+def test_a_checkpoint_that_is_passed_over_is_noted(checkpointed: Dataset, harm: str) -> None:
+    path = at(checkpointed, checkpoint_path(2))
+    if harm == "cut":
+        path.write_bytes(path.read_bytes()[:-1])
+    elif harm == "newer":
+        rewrite(checkpointed, lambda it: replace(it, schema_version=SCHEMA_VERSION + 1))
+    else:
+        rewrite(checkpointed, lambda it: replace(it, manifest_sha256="0" * 64))
+    report = verify(checkpointed)
+    assert report.clean
+    [note] = report.notes
+    assert "00000002.jsonl.gz is " in note
+    assert "passed over" in note
+
+
+def test_a_manifest_that_is_missing_before_a_checkpoint_is_named(checkpointed: Dataset) -> None:
+    """Snapshots do without it."""
+    at(checkpointed, "_newsbeam/commits/00000001.json").unlink()
+    found = faults(verify(checkpointed))
+    assert any("00000001.json is missing" in sentence for sentence in found["manifests"])
+    assert len(checkpointed.snapshot().files) == 3
 
 
 # ── commits that are not carried out ────────────────────────────────────────────────────────────
