@@ -1,5 +1,13 @@
 """The stages of the graph, in the order of the flow, and what they are made of.
 
+Polling and fetching
+    ``http_client``    one client: polite, bounded, safe
+    ``turns``          whose turn it is to ask a host: limits, crawl delay, hosts that are down
+    ``connections``    connections to checked addresses only
+    ``content_codings``  gzip, deflate, br and zstd bodies, bounded
+    ``http_caching``   when to ask again
+    ``addresses``      where no request may go
+    ``robots``         what a robots.txt lets newsbeam fetch
 Reading
     ``reading``        ``ReadPages``: files to pages, kind by kind
     ``decoding``       bytes to text: which encoding, and how sure

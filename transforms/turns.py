@@ -1,0 +1,146 @@
+"""Whose turn it is to ask a host: first come, first served, few at a time, and not at any price.
+
+A request waits for its turn, holds it while it is made, and says what came of it. A host that is
+down, asked to be left alone, or has had its time is not asked: ``PutOff``. A host is whatever the
+caller calls one, such as ``news.example:443``. Moments are of the event loop's clock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+
+_FAILURES_OF_HOST = frozenset({"no-connection", "timeout"})
+_NOT_ABOUT_HOST = frozenset({"forbidden-address"})
+
+
+class PutOff(Exception):  # noqa: N818 - it is what becomes of the request
+    """A host is not to be asked now; the message says which and why."""
+
+    def __init__(
+        self, reason: str, message: str, *, retry_after_seconds: float | None = None
+    ) -> None:
+        super().__init__(message)
+        self.reason = reason
+        """Slug of ``schemas.records.REASONS``."""
+        self.retry_after_seconds = retry_after_seconds
+        """For how long, if the host said so."""
+
+
+@dataclass
+class _Host:
+    slots: asyncio.Semaphore
+    lane: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held by the one request at a time, where there is a crawl delay."""
+    delay_seconds: float = 0.0
+    free_at: float = 0.0
+    """When the crawl delay since the last request is over."""
+    first_asked_at: float | None = None
+    wait_until: float = 0.0
+    """Until when it asked to be left alone."""
+    failures: int = 0
+    """How often in a row it did not answer."""
+    failed_as: str = ""
+
+
+class HostTurns:
+    """The turns of all requests of one client; for one event loop.
+
+    Args:
+        per_host: how many requests there are at once to one host.
+        in_all: how many there are at once.
+        max_failures: how often in a row a host may fail to answer.
+        max_host_seconds: how long one host is asked, from its first request on.
+    """
+
+    def __init__(
+        self, *, per_host: int, in_all: int, max_failures: int, max_host_seconds: float
+    ) -> None:
+        self._per_host = per_host
+        self._in_all = asyncio.Semaphore(in_all)
+        self._max_failures = max_failures
+        self._max_host_seconds = max_host_seconds
+        self._hosts: dict[str, _Host] = {}
+
+    @asynccontextmanager
+    async def turn(self, name: str, *, is_delayed: bool = True) -> AsyncIterator[None]:
+        """Wait for one's turn, and hold it.
+
+        Args:
+            name: of the host.
+            is_delayed: whether the host's crawl delay is kept.
+
+        Raises:
+            PutOff: the host is not to be asked.
+        """
+        host = self._host(name)
+        loop = asyncio.get_running_loop()
+        self._check(name, host, loop.time())
+        async with AsyncExitStack() as held:
+            if host.delay_seconds and is_delayed:
+                await held.enter_async_context(host.lane)
+                self._check(name, host, max(loop.time(), host.free_at))
+                await asyncio.sleep(max(0.0, host.free_at - loop.time()))
+            # First the host's: who waits for a slow host takes no place from others.
+            await held.enter_async_context(host.slots)
+            await held.enter_async_context(self._in_all)
+            now = loop.time()
+            self._check(name, host, now)
+            if host.first_asked_at is None:
+                host.first_asked_at = now
+            if is_delayed:
+                host.free_at = now + host.delay_seconds
+            yield
+
+    def set_delay(self, name: str, seconds: float) -> None:
+        """Keep requests to a host one at a time, and so far apart; 0 for no such thing."""
+        self._host(name).delay_seconds = seconds
+
+    def note_answer(self, name: str) -> None:
+        """A host has answered."""
+        self._host(name).failures = 0
+
+    def note_failure(self, name: str, reason: str, retry_after_seconds: float | None) -> None:
+        """A request to a host has failed.
+
+        Args:
+            name: of the host.
+            reason: slug of ``schemas.records.REASONS``.
+            retry_after_seconds: for how long it asks to be left alone, if it does.
+        """
+        host = self._host(name)
+        if reason in _FAILURES_OF_HOST:
+            host.failures += 1
+            host.failed_as = reason
+        elif reason not in _NOT_ABOUT_HOST:
+            host.failures = 0
+        if reason == "rate-limited" and retry_after_seconds:
+            until = asyncio.get_running_loop().time() + retry_after_seconds
+            host.wait_until = max(host.wait_until, until)
+
+    def _host(self, name: str) -> _Host:
+        host = self._hosts.get(name)
+        if host is None:
+            host = self._hosts[name] = _Host(asyncio.Semaphore(self._per_host))
+        return host
+
+    def _check(self, name: str, host: _Host, at: float) -> None:
+        """Raises: PutOff, if a host is not to be asked at a moment."""
+        if host.failures >= self._max_failures:
+            times = f"{host.failures} times in a row"
+            raise PutOff(
+                host.failed_as, f"{name} did not answer {times}, and is left alone for now"
+            )
+        if at < host.wait_until:
+            left = host.wait_until - asyncio.get_running_loop().time()
+            raise PutOff(
+                "rate-limited",
+                f"{name} asked to be left alone for another {left:.0f} seconds",
+                retry_after_seconds=left,
+            )
+        first_asked_at = at if host.first_asked_at is None else host.first_asked_at
+        if at >= first_asked_at + self._max_host_seconds:
+            most = f"{self._max_host_seconds:g} seconds"
+            raise PutOff("timeout", f"{name} has been asked for {most}; the rest is put off")
