@@ -3,11 +3,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help setup demo test lint bench bench-slices bench-stores docs lock clean
+.PHONY: help setup demo demo-feeds test lint bench bench-slices bench-stores docs lock clean
 
 help:
 	@echo "make setup   put newsbeam and its tools into $(VENV)"
 	@echo "make demo    ingest seeds/ into news/ and query the result"
+	@echo "make demo-feeds  poll the feeds of examples/site/, served here, into news-feeds/"
 	@echo "make test    run the tests"
 	@echo "make lint    ruff and mypy --strict"
 	@echo "make bench   print the numbers of quality and speed that README and docs state"
@@ -30,6 +31,19 @@ demo: setup
 	$(BIN)/duckdb -c "SELECT date, topic, language, title, len(entities) AS entities \
 	  FROM read_parquet('news/articles/**/*.parquet', hive_partitioning = true) ORDER BY date, title"
 
+# The site is served to this machine alone; what serves it ends with the recipe's shell. The second
+# run finds nothing new.
+demo-feeds: setup
+	@$(BIN)/python -m http.server 8765 --bind 127.0.0.1 --directory examples/site >/dev/null 2>&1 & \
+	server=$$!; trap "kill $$server 2>/dev/null" EXIT INT TERM; set -e; sleep 1; \
+	kill -0 $$server || { echo "port 8765 of this machine is taken"; exit 1; }; \
+	for run in first second; do \
+	  echo; echo "── the $$run run"; \
+	  $(BIN)/newsbeam ingest --feeds examples/site/subscriptions.opml --output news-feeds \
+	    --allow-private-hosts; \
+	done; \
+	echo; $(BIN)/newsbeam feeds news-feeds
+
 test: setup
 	$(BIN)/python -m pytest
 
@@ -46,6 +60,7 @@ bench: setup
 	$(BIN)/python -m benchmarks.topics
 	$(BIN)/python -m benchmarks.entities
 	$(BIN)/python -m benchmarks.small_files
+	$(BIN)/python -m benchmarks.feeds
 
 bench-slices: setup
 	$(BIN)/python -m benchmarks.slices
@@ -65,4 +80,4 @@ lock:
 	  --no-header --extra query --group dev --group spark pyproject.toml -o requirements-spark.lock
 
 clean:
-	rm -rf $(VENV) news build dist *.egg-info
+	rm -rf $(VENV) news news-feeds build dist *.egg-info

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["dedup", "dumps", "pages", "topics", "entities"])
+@pytest.mark.parametrize("name", ["dedup", "dumps", "pages", "topics", "entities", "feeds"])
 def test_a_benchmark_without_its_material_skips_and_says_so(tmp_path: Path, name: str) -> None:
     checkout = tmp_path / "alone" / "checkout"  # with nothing beside it
     shutil.copytree(ROOT / "benchmarks", checkout / "benchmarks")

@@ -6,7 +6,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.records import Failure, FeedItem, Page
-from transforms.feeds import EmptyFeed, MalformedFeed, read_feed
+from transforms.feeds import (
+    EmptyFeed,
+    FeedEntry,
+    MalformedFeed,
+    ParsedFeed,
+    is_whole_article,
+    parse_feed,
+    read_feed,
+)
 
 SEEN = Timestamp.from_rfc3339("2026-11-20T00:00:00Z")
 URI = "/feeds/news.xml"
@@ -290,6 +298,222 @@ def test_a_feed_in_a_legacy_encoding_is_read() -> None:
     assert isinstance(page, Page)
     assert page.item is not None
     assert page.item.title == "Müde Fahrgäste"
+
+
+# ── a feed as a whole ───────────────────────────────────────────────────────────────────────────
+
+
+def parse(content: str, url: str | None = None) -> ParsedFeed:
+    return parse_feed(content.encode(), url=url)
+
+
+def test_a_feed_says_what_it_is_and_when_to_come_back() -> None:
+    feed = parse(
+        rss(
+            channel="<atom:link rel='self' href='https://news.example/feed'/><ttl>90</ttl>"
+            "<skipHours><hour>24</hour><hour>3</hour></skipHours>"
+            "<skipDays><day>Sunday</day><day>monday</day></skipDays>"
+        )
+    )
+    assert feed == ParsedFeed(
+        format="RSS 2.0",
+        title="Example News",
+        self_url="https://news.example/feed",
+        entries=(),
+        ttl_seconds=5_400,
+        skip_hours=(0, 3),
+        skip_days=("Monday", "Sunday"),
+    )
+
+
+def test_the_syndication_module_says_when_to_come_back() -> None:
+    feed = rss(channel="<sy:updatePeriod>daily</sy:updatePeriod><sy:updateFrequency>4")
+    feed = feed.replace("<rss ", "<rss xmlns:sy='http://purl.org/rss/1.0/modules/syndication/' ")
+    closed = feed.replace("</channel>", "</sy:updateFrequency></channel>")
+    assert parse(closed).ttl_seconds == 6 * 3_600
+
+
+def test_a_relative_link_is_resolved_against_the_address_where_nothing_else_is_known() -> None:
+    content = rss("<link>/17.html</link>").replace("<link>https://news.example/</link>", "")
+    (entry,) = parse(content, "https://news.example/feeds/all").entries
+    assert entry.url == "https://news.example/17.html"
+
+
+@pytest.mark.parametrize(
+    ("element", "is_full"), [("content:encoded", True), ("description", False)]
+)
+def test_an_entry_says_whether_its_text_is_meant_to_be_all(element: str, is_full: bool) -> None:
+    (entry,) = parse(rss(f"<{element}>&lt;p&gt;Text.&lt;/p&gt;</{element}>")).entries
+    assert (entry.content, entry.is_full_text) == ("<p>Text.</p>", is_full)
+
+
+@pytest.mark.parametrize(
+    ("written", "read_as"),
+    [
+        ("Tue, 14 Jan 2020 12:20:30 +0200", "2020-01-14T10:20:30Z"),
+        ("Tue, 14 Jan 2020 12:20:30 EST", "2020-01-14T17:20:30Z"),
+        ("14 Jan 2020 12:20 GMT", "2020-01-14T12:20:00Z"),
+        ("2020-01-14T12:20:30.123+02:00", "2020-01-14T10:20:30Z"),
+        ("2020-01-14 12:20:30", "2020-01-14T12:20:30Z"),
+        ("Tue Jan 14 12:20:30 UTC 2020", "2020-01-14T12:20:30Z"),
+        ("14.01.2020", "2020-01-14"),
+        ("14 de enero de 2020", "2020-01-14"),
+        ("2020-01", "2020-01"),
+        ("1579004430", "2020-01-14T12:20:30Z"),
+        ("1579004430000", "2020-01-14T12:20:30Z"),
+        ("0000-00-00 00:00:00", None),
+    ],
+)
+def test_dates_are_read_in_the_forms_that_feeds_have(written: str, read_as: str | None) -> None:
+    item = only_item(rss(f"<link>https://news.example/1</link><pubDate>{written}</pubDate>"))
+    assert item.published == read_as
+
+
+def test_an_update_is_no_publication() -> None:
+    (entry,) = parse(
+        '<feed xmlns="http://www.w3.org/2005/Atom"><entry><id>1</id>'
+        "<published>2020-01-14T10:00:00Z</published><updated>2020-01-15T10:00:00Z</updated>"
+        "</entry></feed>"
+    ).entries
+    assert entry.about.published == "2020-01-14T10:00:00Z"
+    assert entry.about.updated == "2020-01-15T10:00:00Z"
+
+
+def test_what_is_wrong_with_a_feed_that_can_be_read_is_noted() -> None:
+    (note,) = parse(rss("<link>https://news.example/1</link>") + "<").notes
+    assert "it is not well-formed" in note
+    assert "line 1, column" in note
+
+
+def test_rss_11_is_read() -> None:
+    feed = parse(
+        '<Channel xmlns="http://purl.org/net/rss1.1#" xmlns:r="http://purl.org/net/rss1.1#">'
+        "<title>Example</title><items><item><title>One</title>"
+        "<link>https://news.example/1</link></item></items></Channel>"
+    )
+    assert (feed.format, len(feed.entries)) == ("RSS 1.1", 1)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "it is empty"),
+        (" ", "nothing but white space"),
+        ("<!DOCTYPE html><html><body><p>No feed</p></body></html>", "an HTML page"),
+        ("<inventory><part/></inventory>", "root element <inventory>"),
+    ],
+)
+def test_what_is_no_feed_says_what_it_is(content: str, message: str) -> None:
+    with pytest.raises(MalformedFeed, match=message):
+        parse(content)
+
+
+# ── what may not cost too much ──────────────────────────────────────────────────────────────────
+
+
+def test_items_beyond_the_limit_are_left_with_a_note() -> None:
+    feed = parse(rss(*["<title>T</title>"] * 20_005))
+    assert len(feed.entries) == 20_000
+    assert feed.notes == ("only its first 20,000 of 20,005 items are read",)
+
+
+def entities(*declared: str) -> str:
+    return f"<!DOCTYPE rss [{''.join(f'<!ENTITY {one}>' for one in declared)}]>"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        pytest.param(
+            entities('e0 "ha"', *(f'e{n} "{f"&e{n - 1};" * 10}"' for n in range(1, 10)))
+            + rss("<title>&e9;</title>").partition("?>")[2],
+            "its entities stand for",
+            id="a billion laughs",
+        ),
+        pytest.param(
+            entities(f'a "{"ha" * 5_000}"') + rss(f"<title>{'&a;' * 2_000}</title>"),
+            "its entities stand for",
+            id="a quadratic blowup",
+        ),
+        pytest.param(rss("<b>" * 60_000), "nested more than 50,000 deep", id="deep nesting"),
+        pytest.param(rss("<category/>" * 500_001), "500,0.. elements", id="many elements"),
+        pytest.param(
+            rss("<b " + " ".join(f"a{n}='>'" for n in range(1_001)) + "/>"),
+            "more than 1,000 attributes, at line 1",
+            id="many attributes",
+        ),
+        pytest.param("<rss>" + "<![CDATA[" * 200_000, "no item", id="open CDATA"),
+    ],
+)
+def test_an_attack_is_malformed(content: str, message: str) -> None:
+    with pytest.raises(MalformedFeed, match=message):
+        parse(content)
+
+
+def test_an_entity_that_names_a_file_is_not_read() -> None:
+    declared = f'<!DOCTYPE rss [<!ENTITY f SYSTEM "file://{__file__}">]>'
+    content = declared + rss("<title>&f;</title>").partition("?>")[2]
+    (entry,) = parse(content).entries
+    assert "pytest" not in str(entry)
+
+
+# ── whole articles ──────────────────────────────────────────────────────────────────────────────
+
+SENTENCE = "The council opened the old bridge to walkers again on a cold morning in January. "
+WHOLE = f"<p>{SENTENCE * 2}</p>" * 8
+
+
+def entry_of(content: str, *, summary: str | None = None, is_full_text: bool = True) -> FeedEntry:
+    return FeedEntry("1", "https://a.example/1", content, is_full_text, FeedItem(summary=summary))
+
+
+def test_a_long_text_in_paragraphs_is_a_whole_article() -> None:
+    assert is_whole_article(entry_of(WHOLE))
+    assert is_whole_article(entry_of(WHOLE, summary=SENTENCE))
+    assert is_whole_article(entry_of(WHOLE, summary=(SENTENCE * 16).strip()))
+
+
+def test_a_footer_of_links_does_not_end_a_text() -> None:
+    footer = '<p>The post <a href="/1">Bridge opened</a> first stood on <a href="/">Example</a></p>'
+    assert is_whole_article(entry_of(WHOLE + footer))
+
+
+def test_characters_count_where_words_are_not_parted() -> None:
+    paragraph = "<p>" + "橋は今朝再び開かれました。" * 10 + "</p>"
+    assert is_whole_article(entry_of(paragraph * 4))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(f"<p>{SENTENCE}</p>" * 3, id="short"),
+        pytest.param(f"<p>{SENTENCE * 16}</p>", id="one paragraph"),
+        pytest.param(f"{WHOLE}<p>And then the mayor said…</p>", id="ellipsis"),
+        pytest.param(f"{WHOLE}<p>{SENTENCE} [...]</p>", id="brackets"),
+        pytest.param(
+            f"{WHOLE}<p>And then he told the crowd of some hundred people that</p>", id="cut"
+        ),
+        pytest.param(f'{WHOLE}<a href="/1">Continue reading</a>', id="continue reading"),
+        pytest.param(f"{WHOLE}<p>Weiterlesen auf example.org</p>", id="weiterlesen"),
+        pytest.param(f"{WHOLE}<p>続きを読む</p>", id="tsuzuki"),
+        pytest.param(
+            f'<p>{SENTENCE}</p><p><a href="/1">{SENTENCE * 2}</a></p>' * 8, id="a list of links"
+        ),
+    ],
+)
+def test_a_text_that_may_go_on_elsewhere_is_no_whole_article(content: str) -> None:
+    assert not is_whole_article(entry_of(content))
+
+
+def test_a_text_hardly_longer_than_its_summary_is_no_whole_article() -> None:
+    assert not is_whole_article(entry_of(WHOLE, summary=SENTENCE * 10))
+
+
+def test_a_description_must_be_very_clearly_whole() -> None:
+    shorter = f"<p>{SENTENCE * 2}</p>" * 6
+    assert is_whole_article(entry_of(shorter))
+    assert not is_whole_article(entry_of(shorter, is_full_text=False))
+    assert is_whole_article(entry_of(WHOLE * 2, is_full_text=False))
 
 
 TRAPS = ["&#xD800;", "&#0;", "&lt;", "&nbsp;", "<![CDATA[", "]]>", "<!--", "</", ">", '"', "\n"]

@@ -30,6 +30,11 @@ from transforms.reading import (
 SEEN = Timestamp.from_rfc3339("2026-11-20T00:00:00Z")
 LIMITS = ReadLimits(max_input_bytes=50_000, max_record_bytes=5_000, max_payload_bytes=1_000)
 HTML = b"<!DOCTYPE html><html><body><p>The bridge is open again.</p></body></html>"
+JSON_FEED = (
+    b'{"version": "https://jsonfeed.org/version/1.1", "title": "Example",'
+    b' "items": [{"id": "1", "content_text": "The bridge is open again."}]}'
+)
+SITEMAP = b"<urlset><url><loc>https://news.example/1</loc></url></urlset>"
 RSS = (
     b'<?xml version="1.0"?><rss version="2.0"><channel><title>Example</title>'
     b"<item><guid>https://news.example/1</guid></item>"
@@ -125,6 +130,10 @@ def test_an_archive_gives_its_records(read: Read, tmp_path: Path, name: str) -> 
         ("page.xml", b'<?xml version="1.0"?>' + HTML, "html"),
         ("feed.html", RSS, "feed-item"),
         ("feed.txt", RSS, "feed-item"),
+        ("feed.json", JSON_FEED, "feed-item"),
+        ("feed.txt", JSON_FEED, "feed-item"),
+        ("sitemap.xml", SITEMAP, "feed-item"),
+        ("sitemap", SITEMAP, "feed-item"),
         ("crawl.html", WARC, "html"),
         ("dump.html", b"No markup in here, whatever the name says.", "text"),
         ("dump.gz", b"Not compressed, whatever the name says.", "text"),
@@ -192,7 +201,7 @@ def test_a_binary_file_is_rejected(read: Read, content: bytes, message: str) -> 
         (b"PK\x03\x04....", "ZIP"),
         (b'{"title": "Bridge reopens"}', "JSON"),
         (b"[{}]", "JSON"),
-        (b'<?xml version="1.0"?><urlset><url/></urlset>', "<urlset>"),
+        (b'<?xml version="1.0"?><inventory><part/></inventory>', "<inventory>"),
         (b"From: <Saved>\nMIME-Version: 1.0\nContent-Type: multipart/related;\n\n--x", "MHTML"),
         (gzip.compress(gzip.compress(gzip.compress(b"words"))), "gzip"),
     ],
@@ -206,6 +215,19 @@ def test_other_documents_are_rejected_by_name(read: Read, content: bytes, named:
 def test_a_feed_without_items_is_rejected(read: Read) -> None:
     failure = only_failure(read("a.xml", b"<rss version='2.0'><channel/></rss>"))
     assert (failure.kind, failure.reason) == ("rejected", "empty-feed")
+
+
+def test_a_saved_sitemap_index_names_no_page(read: Read) -> None:
+    content = b"<sitemapindex><sitemap><loc>https://news.example/a.xml</loc></sitemap>"
+    failure = only_failure(read("a.xml", content + b"</sitemapindex>"))
+    assert (failure.kind, failure.reason) == ("rejected", "empty-feed")
+    assert failure.message == "the sitemap index has no items"
+
+
+def test_a_cut_off_json_feed_is_a_malformed_feed(read: Read) -> None:
+    failure = only_failure(read("feed.json", JSON_FEED[:-4]))
+    assert (failure.kind, failure.reason) == ("failed", "malformed-feed")
+    assert "line 1, column" in failure.message
 
 
 @pytest.mark.parametrize("content", [b"<rss version='2.0'><cha", b"no markup"])

@@ -8,13 +8,17 @@ Polling and fetching
     ``http_caching``   when to ask again
     ``addresses``      where no request may go
     ``robots``         what a robots.txt lets newsbeam fetch
+    ``discovery``      the feeds that a page names
 Reading
     ``reading``        ``ReadPages``: files to pages, kind by kind
     ``decoding``       bytes to text: which encoding, and how sure
     ``objects``        objects in S3 and Google Cloud Storage: listed, and streamed
     ``gunzip``         gzip streams, up to the last byte that can be had
     ``archives``       WARC records to pages, and where in an archive they stand
-    ``feeds``          saved RSS and Atom to pages
+    ``feeds``          RSS, Atom and RDF to items
+    ``json_feeds``     JSON Feed to items
+    ``parsed_feeds``   what the parsers of feeds give, and what they share
+    ``sitemaps``       sitemaps, of news above all, to items
     ``replaying``      ``RetryFailures``: rows of failures to the pages they were about
 Extracting
     ``extraction``     ``ExtractArticles``: pages to articles

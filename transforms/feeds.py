@@ -1,21 +1,26 @@
-"""Saved feeds: the items of an RSS 0.9x to 2.0, RSS 1.0 (RDF) or Atom document.
+"""Feeds: the items of an RSS, RDF or Atom document, of a JSON Feed or of a sitemap.
 
-Bytes of one feed → one ``Page`` of kind ``feed-item`` per item. Read with feedparser, which also
-gives the items of feeds that are not well-formed. An item's content is what the feed gives most
-fully (``content:encoded`` or Atom's ``content`` before a summary), as HTML in UTF-8.
+Bytes of one feed → ``ParsedFeed`` (``parse_feed``), or one ``Page`` of kind ``feed-item`` per item
+of a saved feed (``read_feed``).
+
+    first character, root element ─┬─ {                    ─► transforms.json_feeds
+                                   ├─ urlset, sitemapindex ─► transforms.sitemaps
+                                   └─ rss, rdf, feed …     ─► feedparser
+
+feedparser also gives the items of feeds that are not well-formed. An item's content is what the
+feed gives most fully (``content:encoded`` or Atom's ``content`` before a summary), as HTML. What
+a feed may cost is bounded before it is parsed: its items, elements and entities.
 """
 
 from __future__ import annotations
 
-import hashlib
 import html
 import io
 import re
 from collections.abc import Iterator
-from datetime import datetime
+from dataclasses import replace
 from email.utils import parseaddr
 from typing import Any, NamedTuple
-from urllib.parse import urljoin, urlsplit
 
 import feedparser
 from apache_beam.utils.timestamp import Timestamp
@@ -23,22 +28,114 @@ from apache_beam.utils.timestamp import Timestamp
 from schemas.records import Failure, FeedItem, Page
 from transforms.archives import PartOrigins
 from transforms.decoding import UndecodableText, decode_text
+from transforms.json_feeds import parse_json_feed
+from transforms.parsed_feeds import (
+    MAX_ITEMS,
+    EmptyFeed,
+    FeedEntry,
+    MalformedFeed,
+    ParsedFeed,
+    absolute_url,
+    name_without_guid,
+    normal_date,
+    plain_text,
+    plain_title,
+    without_forbidden,
+)
+from transforms.sitemaps import SITEMAP_ROOTS, parse_sitemap
 
-_CLOCK_TIME = re.compile(r"\d{1,2}:\d{2}|T\d{2}")
-_TAG = re.compile(r"<[^<>]*>")
+__all__ = [
+    "EmptyFeed",
+    "FeedEntry",
+    "MalformedFeed",
+    "ParsedFeed",
+    "is_whole_article",
+    "parse_feed",
+    "read_feed",
+]
+
 _BLANK_LINES = re.compile(r"\n\s*\n")
 _IMAGE_NAME = re.compile(r"\.(?:avif|gif|jpe?g|png|webp)(?:[?#]|$)", re.IGNORECASE)
 _MAX_ID_CHARS = 500
-_MAX_TITLE_CHARS = 2_000
-_MAX_DIGITS = 7
-_BEYOND_UNICODE = 0x110000
-_UTF16_PAIR = re.compile(
-    r"&#([xX][dD][89abAB][0-9a-fA-F]{2}|5[56][0-9]{3});"
-    r"&#([xX][dD][c-fC-F][0-9a-fA-F]{2}|5[67][0-9]{3});"
+_MAX_ELEMENTS = 500_000
+_MAX_ATTRIBUTES = 1_000
+_MAX_DEPTH = 50_000
+_MAX_ENTITY_CHARS = 10_000_000
+_DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+_PERIOD_SECONDS = {
+    "hourly": 3_600,
+    "daily": 86_400,
+    "weekly": 7 * 86_400,
+    "monthly": 30 * 86_400,
+    "yearly": 365 * 86_400,
+}
+_ROOT_NAMES = {"rss": "RSS", "channel": "RSS", "rdf": "RDF", "feed": "Atom", "entry": "Atom"}
+"""Names of formats whose version feedparser does not know, by root element."""
+_MAX_TTL_SECONDS = 366 * 86_400
+_RSS_10 = "http://purl.org/rss/1.0/"
+_RSS_11 = "http://purl.org/net/rss1.1#"
+_JSON_START = re.compile(r'\s*+(?:\{\s*+["}]|\[\s*+[\[{"\]])')
+_PROLOG = re.compile(r"\s*+(?:<(\?|!--|!DOCTYPE\b)|<([A-Za-z_][\w.:\-]{0,200}))", re.IGNORECASE)
+_PROLOG_ENDS = {"?": "?>", "!--": "-->"}
+_DOCTYPE = re.compile(r"""[^>\["']*+(?:"[^"]*+"[^>\["']*+|'[^']*+'[^>\["']*+)*+(\[)?""")
+# What is never closed reaches to the end, so that no end is looked for again and again.
+_CDATA = re.compile(r"<!\[CDATA\[.*?(?:\]\]>|\Z)", re.DOTALL)
+_LONG_TAG = re.compile(r"""<[A-Za-z_](?:[^<>"']++|"[^"<]*+"|'[^'<]*+')*+""")
+_TAG_ENDS = re.compile(r"<(/)?[A-Za-z_][^<>/]*+(?:/(?!>)[^<>/]*+)*+(/)?")
+_ELEMENT_START = re.compile(r"<[A-Za-z_]")
+_ENTITY = re.compile(r"""<!ENTITY\s+(\w+)\s+(?:"([^"]*)"|'([^']*)')""")
+_REFERENCE = re.compile(r"&(\w+);")
+_ITEM_START = re.compile(r"<(?:[A-Za-z_][\w.\-]{0,40}:)?(?:item|entry)[\s/>]")
+_ITEM_END = re.compile(r"</(?:[A-Za-z_][\w.\-]{0,40}:)?(?:item|entry)\s*>|/>")
+_SKIP_HOURS = re.compile(r"<skipHours\b[^<>]*>(.*?)(?:</skipHours|\Z)", re.DOTALL | re.IGNORECASE)
+_SKIP_DAYS = re.compile(r"<skipDays\b[^<>]*>(.*?)(?:</skipDays|\Z)", re.DOTALL | re.IGNORECASE)
+_BLOCK_BREAK = re.compile(
+    r"</?(?:p|div|li|ul|ol|h[1-6]|blockquote|section|article|table|tr|figure|figcaption|hr|pre"
+    r"|header|footer|aside)\b[^<>]*>|(?:<br\b[^<>]*>\s*){2,}",
+    re.IGNORECASE,
 )
-_CHARACTER = re.compile(
-    r"&(?:amp;)?#([xX][0-9a-fA-F]+|[0-9]+);?|[\0-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]"
+_NOT_TEXT = re.compile(
+    r"<(script|style)\b.*?(?:</\1\s*>|\Z)|<!--.*?(?:-->|\Z)", re.DOTALL | re.IGNORECASE
 )
+_LINK = re.compile(r"<a\b[^<>]*>(.*?)(?:</a\s*>|(?=<a\b)|\Z)", re.DOTALL | re.IGNORECASE)
+# Scripts written without spaces: two of their characters are about a word.
+_UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")
+_CUT_OFF = re.compile(
+    r"(?:…|\.\.\.|\.\s\.\s\.|[\[(]\s*(?:…|\.{2,}|more|mehr)\s*[\])])[\s»›→>]*\Z", re.IGNORECASE
+)
+_READ_ON = re.compile(
+    r"\b(?:read (?:more|on|the (?:full|whole|entire|rest)|full|it all)|continue (?:reading|to read)"
+    r"|keep reading|full (?:story|article|text)|click here|more at|view (?:the )?(?:full|original)"
+    r"|(?:subscribe|sign in|log in|register) to|see the (?:full|rest)|learn more|find out more"
+    r"|(?:weiter|mehr) ?lesen|lesen sie (?:mehr|weiter|den)|zum (?:ganzen )?artikel|mehr dazu"
+    r"|lire (?:la suite|plus|l['’]article|aussi)|en savoir plus|suite de l['’]article"
+    r"|lee(?:r)? (?:más|mas|el|la)|seguir leyendo|sigue leyendo|continuar leyendo|ver más"
+    r"|leggi (?:tutto|di più|l['’]articolo)|continua a leggere|l['’]articolo completo"
+    r"|(?:leia|ler|saiba|veja) mais|leia a|continue a ler|continue lendo"
+    r"|(?:lees|bekijk) (?:meer|verder|het)|verder lezen|läs (?:mer|vidare|hela)"
+    r"|les (?:mer|videre|hele)|læs (?:mere|videre|hele)|lue (?:lisää|koko)|czytaj (?:więcej|dalej)"
+    r"|więcej na|číst (?:dále|více|dál)|čítať ďalej|tovább|olvass tovább|citește (?:mai|tot)"
+    r"|devamını oku|devamı için|baca (?:selengkapnya|juga)|selengkapnya|xem thêm"
+    r"|đọc (?:thêm|tiếp))\b"
+    r"|читать (?:далее|полностью|дальше)|подробнее|читати (?:далі|повністю)|докладніше|прочети"
+    r"|διαβάστε|περισσότερα|اقرأ|للمزيد|المزيد|ادامه مطلب|קרא עוד|המשך|और पढ़ें|पूरा पढ़ें"
+    r"|อ่านต่อ|อ่านเพิ่มเติม|続きを読む|全文を読む|続きは|阅读全文|閱讀全文"
+    r"|继续阅读|繼續閱讀|查看全文|더 ?보기|기사 ?전문",
+    re.IGNORECASE,
+)
+_SENTENCE_END = re.compile(r"[.!?。！？؟।۔…][\s\"'”’»›)\]」』]*\Z")
+_MIN_WORDS = 150
+_MIN_PARAGRAPHS = 3
+_MIN_WORDS_OF_DESCRIPTION = 300
+_MIN_PARAGRAPHS_OF_DESCRIPTION = 5
+_MIN_PARAGRAPH_WORDS = 10
+_MAX_READ_ON_WORDS = 25
+_MAX_LINKED_SHARE = 0.4
+_TRAILING_BLOCKS = 4
+_TIMES_THE_SUMMARY = 2.0
+_SAME_TEXT_RATIO = 0.9
+_HOUR = re.compile(r"<hour>\s*(\d{1,2})\s*</hour>", re.IGNORECASE)
+_DAY = re.compile(r"<day>\s*(\w{6,9})\s*</day>", re.IGNORECASE)
 # feedparser's handlers of rare elements (geometry, chapters, text inputs) take for granted that
 # their tags come in pairs and with all attributes, and fail in these ways where they do not.
 _PARSER_FAULTS = (
@@ -57,12 +154,166 @@ _TAG_OF_NO_CONCERN = re.compile(
 _XML_DECLARATION = re.compile(r"\A\s*<\?xml[^>]{0,300}\?>")
 
 
-class MalformedFeed(ValueError):  # noqa: N818 - it is what the data are
-    """The content is no feed, or one so broken that no item can be read from it."""
+def parse_feed(content: bytes, *, charset: str | None = None, url: str | None = None) -> ParsedFeed:
+    """Read a feed of any format.
+
+    Args:
+        content: the feed, decompressed.
+        charset: stated outside the feed.
+        url: where it was fetched from: the base of relative links, after ``xml:base`` and what the
+            feed says of its own address and its site's.
+
+    Raises:
+        MalformedFeed: it is no feed, or no item of it can be read, with what is wrong and where.
+            A feed that has no items is none of that.
+    """
+    try:
+        decoded = decode_text(content, charset, html=True)
+    except UndecodableText as error:
+        raise MalformedFeed(str(error)) from error
+    feed = _parse_text(decoded.text, url)
+    if not decoded.repaired:
+        return feed
+    note = f"some of its bytes are not {decoded.encoding}: they were dropped or read in another way"
+    return replace(feed, notes=(*feed.notes, note))
 
 
-class EmptyFeed(ValueError):  # noqa: N818 - it is what the data are
-    """The content is a feed without items."""
+def _parse_text(text: str, url: str | None) -> ParsedFeed:
+    text = text.lstrip("\ufeff")  # a second byte-order mark
+    if not text.strip():
+        raise MalformedFeed("it holds nothing but white space" if text else "it is empty")
+    if _JSON_START.match(text):
+        return parse_json_feed(text, url=url)
+    root = _root_element(text)
+    if root in SITEMAP_ROOTS:
+        return parse_sitemap(text, url=url)
+    if root == "html":
+        raise MalformedFeed("it is an HTML page, not a feed")
+    return _parse_xml(text, root, url)
+
+
+def _root_element(text: str) -> str:
+    """Local name of the first element in lower case; empty where anything else comes first."""
+    at = 0
+    while (match := _PROLOG.match(text, at)) is not None:
+        if match[2]:
+            return match[2].rpartition(":")[2].lower()
+        opened = match[1].lower()
+        end = _PROLOG_ENDS.get(opened, ">")
+        at = match.end()
+        if opened == "!doctype":
+            declared = _DOCTYPE.match(text, at)
+            assert declared is not None  # it matches nothing, too
+            at = declared.end()
+            if declared[1]:
+                end = "]"
+        at = text.find(end, at)
+        if at < 0:
+            return ""
+        at += len(end)
+        if end == "]":
+            at = text.find(">", at) + 1
+            if at == 0:
+                return ""
+    return ""
+
+
+def _parse_xml(text: str, root: str, url: str | None) -> ParsedFeed:
+    """An RSS, RDF or Atom feed, or what feedparser takes for one."""
+    markup = _XML_DECLARATION.sub("", without_forbidden(text), count=1)
+    markup, left_out = _with_bounded_items(markup)
+    _check_cost(markup)
+    is_rss11 = _RSS_11 in markup
+    if is_rss11:  # of which feedparser knows no namespace, and the elements of RSS 1.0 by theirs
+        markup = markup.replace(_RSS_11, _RSS_10)
+    parsed = _parse(markup)
+    feed = parsed.feed
+    if not parsed.entries and (not parsed.version or _is_fatal(parsed)):
+        raise MalformedFeed(_what_is_wrong(parsed, root))
+    self_url = _link(feed, "self", url)
+    base = self_url or absolute_url(feed.get("link"), url) or url
+    entries = tuple(_read_entry(entry, feed, base) for entry in parsed.entries[:MAX_ITEMS])
+    notes = [_not_a_feed(root)] if not parsed.version and root not in _ROOT_NAMES else []
+    if _is_fatal(parsed):
+        notes.append(f"it is not well-formed: {_fault(parsed.bozo_exception)}")
+    if left_out:
+        notes.append(f"only its first {MAX_ITEMS:,} of {MAX_ITEMS + left_out:,} items are read")
+    name = _format_name(parsed.version) if parsed.version else _ROOT_NAMES.get(root, "feed")
+    return ParsedFeed(
+        format="RSS 1.1" if is_rss11 and name == "RSS 1.0" else name,
+        title=plain_title(feed.get("title")),
+        self_url=self_url,
+        entries=entries,
+        notes=tuple(notes),
+        ttl_seconds=_ttl_seconds(feed),
+        skip_hours=_skip_hours(markup),
+        skip_days=_skip_days(markup),
+    )
+
+
+def _check_cost(markup: str) -> None:
+    """Raise for what is small to send and huge to parse."""
+    elements = markup.count("<") - markup.count("</")
+    if elements > _MAX_ELEMENTS:
+        # Those in CDATA cost nothing; it is only looked for where it might matter.
+        elements = len(_ELEMENT_START.findall(_CDATA.sub("", markup)))
+    if elements > _MAX_ELEMENTS:
+        raise MalformedFeed(
+            f"it has {elements:,} elements; a feed of more than {_MAX_ELEMENTS:,} is not read"
+        )
+    if elements > _MAX_DEPTH and _depth(markup) > _MAX_DEPTH:
+        raise MalformedFeed(f"its elements are nested more than {_MAX_DEPTH:,} deep")
+    # The parser's time grows with the square of an element's attributes.
+    for match in _LONG_TAG.finditer(markup):
+        if len(match[0]) > _MAX_ATTRIBUTES and match[0].count("=") > _MAX_ATTRIBUTES:
+            line = markup.count("\n", 0, match.start()) + 1
+            raise MalformedFeed(
+                f"an element has more than {_MAX_ATTRIBUTES:,} attributes, at line {line}"
+            )
+    chars = _entity_chars(markup)
+    if chars > _MAX_ENTITY_CHARS:
+        raise MalformedFeed(
+            f"its entities stand for {chars:,} characters; at most {_MAX_ENTITY_CHARS:,} are read"
+        )
+
+
+def _depth(markup: str) -> int:
+    """How deep elements are nested at most, those counted that are never closed."""
+    deepest = depth = 0
+    for match in _TAG_ENDS.finditer(_CDATA.sub("", markup)):
+        if match[1]:
+            depth -= 1
+        elif not match[2]:
+            depth += 1
+            deepest = max(deepest, depth)
+    return deepest
+
+
+def _entity_chars(markup: str) -> int:
+    """About how many characters the references to the document's own entities stand for.
+
+    Entities may refer to those declared before them, as in an attack; to later ones they may as
+    well, and such references count as many characters as they have.
+    """
+    chars_of: dict[str, int] = {}
+    for name, one, other in _ENTITY.findall(markup):
+        value = one or other
+        chars_of.setdefault(name, len(value) + _referred_chars(value, chars_of))
+    return _referred_chars(markup, chars_of) if chars_of else 0
+
+
+def _referred_chars(text: str, chars_of: dict[str, int]) -> int:
+    return sum(chars_of.get(match[1], 0) for match in _REFERENCE.finditer(text))
+
+
+def _with_bounded_items(markup: str) -> tuple[str, int]:
+    """A feed without its items beyond those that are taken, and the number of these."""
+    starts = [match.start() for match in _ITEM_START.finditer(markup)]
+    if len(starts) <= MAX_ITEMS:
+        return markup, 0
+    end = _ITEM_END.search(markup, starts[-1])
+    rest = markup[end.end() :] if end is not None else ""
+    return markup[: starts[MAX_ITEMS]] + rest, len(starts) - MAX_ITEMS
 
 
 def read_feed(
@@ -86,24 +337,16 @@ def read_feed(
         MalformedFeed: no item can be read, with what is wrong and where.
         EmptyFeed: it is a feed, and holds no item.
     """
-    try:
-        text = decode_text(content, charset, html=True).text
-    except UndecodableText as error:
-        raise MalformedFeed(str(error)) from error
-    parsed = _parse(_XML_DECLARATION.sub("", _without_forbidden(text), count=1))
+    parsed = parse_feed(content, charset=charset)
     if not parsed.entries:
-        if parsed.version and not _is_fatal(parsed):
-            raise EmptyFeed(f"the {_format_name(parsed.version)} feed has no items")
-        raise MalformedFeed(_what_is_wrong(parsed))
-    feed = parsed.feed
-    feed_url = _link(feed, "self")
-    base = feed_url or _absolute(feed.get("link"))
+        name = parsed.format
+        is_named = name.lower().endswith(("feed", "sitemap", "index")) or "Feed" in name
+        raise EmptyFeed(f"the {name}{'' if is_named else ' feed'} has no items")
     origins = PartOrigins(uri)
     for entry in parsed.entries:
-        item = _read_item(entry, feed, base)
-        origin = origins.of(item.item_id[:_MAX_ID_CHARS])
-        if item.url is None and not _plain(item.content):
-            named = f"the item {item.about.title!r}" if item.about.title else "an item"
+        origin = origins.of(entry.item_id[:_MAX_ID_CHARS])
+        if entry.url is None and not plain_text(entry.content):
+            named = f"the item {entry.about.title!r}" if entry.about.title else "an item"
             yield Failure(
                 kind="rejected",
                 stage="read",
@@ -112,20 +355,100 @@ def read_feed(
                 origin=origin,
                 source_uri=uri,
                 observed_at=observed_at,
-                payload=(item.about.title or "").encode()[:max_payload_bytes],
+                payload=(entry.about.title or "").encode()[:max_payload_bytes],
             )
             continue
         yield Page(
             origin=origin,
             source_uri=uri,
             kind="feed-item",
-            content=item.content.encode("utf-8", "replace"),
+            content=entry.content.encode("utf-8", "replace"),
             observed_at=observed_at,
             charset="utf-8",
-            url=item.url,
-            feed_url=feed_url,
-            item=item.about,
+            url=entry.url,
+            feed_url=parsed.self_url,
+            item=entry.about,
         )
+
+
+class _Block(NamedTuple):
+    """A paragraph, heading or list item of a text."""
+
+    text: str
+    words: int
+    linked_share: float
+
+
+def is_whole_article(entry: FeedEntry) -> bool:
+    """Whether the feed's own text is a whole article, so that its page need not be fetched.
+
+    Judged on the text alone, and with precision first: a teaser taken for the article is worse
+    than one page fetched in vain. All of these must hold:
+
+    - It has 150 words in at least three paragraphs of ten words or more; a text from a summary or
+      description, which is not meant to be all, 300 words in five. Of scripts without spaces two
+      characters count as a word.
+    - None of its last four blocks ends in a sign of a cut ("…", "[...]", "(more)"), and no short
+      one invites to read on ("Read more", "Weiterlesen", "続きを読む").
+    - Its last paragraph ends as a sentence does. What follows of mostly linked text, as in "The
+      post … appeared first on …", is passed over.
+    - Not more than 40 % of it is linked: a list of links is no article.
+    - Where the item has a summary of its own, the text has twice its words. A summary that is
+      about as long as the text is the same text again, of which either may be cut: the text must
+      then be as long as a description has to be.
+    """
+    blocks = _blocks(entry.content)
+    words = sum(block.words for block in blocks)
+    if words < _MIN_WORDS:
+        return False
+    linked = sum(block.words * block.linked_share for block in blocks)
+    if linked > _MAX_LINKED_SHARE * words or any(
+        _is_cut(block) for block in blocks[-_TRAILING_BLOCKS:]
+    ):
+        return False
+    prose = [
+        block
+        for block in blocks
+        if block.words >= _MIN_PARAGRAPH_WORDS and block.linked_share <= _MAX_LINKED_SHARE
+    ]
+    if not prose or not _SENTENCE_END.search(prose[-1].text):
+        return False
+    summary_words = _words(entry.about.summary or "")
+    is_twofold = summary_words >= _SAME_TEXT_RATIO * words
+    if not is_twofold and words < _TIMES_THE_SUMMARY * summary_words:
+        return False
+    is_copy = is_twofold and _letters(entry.about.summary or "") == _letters(
+        " ".join(block.text for block in blocks)
+    )
+    if entry.is_full_text and (not is_twofold or is_copy):
+        return len(prose) >= _MIN_PARAGRAPHS
+    return words >= _MIN_WORDS_OF_DESCRIPTION and len(prose) >= _MIN_PARAGRAPHS_OF_DESCRIPTION
+
+
+def _blocks(content: str) -> list[_Block]:
+    blocks = []
+    for piece in _BLOCK_BREAK.split(_NOT_TEXT.sub(" ", content)):
+        text = plain_text(piece)
+        if text is not None:
+            linked = sum(len(plain_text(link) or "") for link in _LINK.findall(piece))
+            blocks.append(_Block(text, _words(text), linked / len(text)))
+    return blocks
+
+
+def _words(text: str) -> int:
+    unspaced = len(_UNSPACED.findall(text))
+    return len(_UNSPACED.sub(" ", text).split()) + unspaced // 2
+
+
+def _letters(text: str) -> str:
+    return "".join(character for character in text if character.isalnum())
+
+
+def _is_cut(block: _Block) -> bool:
+    """Whether a block says that the text goes on elsewhere."""
+    if _CUT_OFF.search(block.text):
+        return True
+    return block.words <= _MAX_READ_ON_WORDS and _READ_ON.search(block.text) is not None
 
 
 def _parse(markup: str) -> Any:
@@ -152,58 +475,59 @@ def _parse_once(markup: str) -> Any:
     return feedparser.parse(encoded, sanitize_html=False, response_headers=headers)
 
 
-def _without_forbidden(text: str) -> str:
-    """Markup without what XML lets no document hold (XML 1.0, 2.2), written out or by reference.
-
-    A reference to a character that cannot be ends feedparser, and a control character turns it to
-    its parser for what is not well-formed. As in HTML (13.2.5.80) they become U+FFFD, but for the
-    two that are white space; in HTML inside of XML, too, where the ampersand is escaped itself.
-    Two references that make one character in UTF-16 are that character.
-    """
-    return _CHARACTER.sub(_allowed, _UTF16_PAIR.sub(_joined_pair, text))
-
-
-def _joined_pair(match: re.Match[str]) -> str:
-    high, low = _code_point(match[1]), _code_point(match[2])
-    if 0xD800 <= high < 0xDC00 <= low < 0xE000:
-        return chr(0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00))
-    return match[0]
-
-
-def _allowed(match: re.Match[str]) -> str:
-    code = _code_point(match[1]) if match[1] else ord(match[0])
-    if code in {0x9, 0xA, 0xD} or 0x20 <= code < 0xD800 or 0xE000 <= code <= 0xFFFD:
-        return match[0]
-    if 0x10000 <= code <= 0x10FFFF:
-        return match[0]
-    return " " if code in {0xB, 0xC} else "\ufffd"
-
-
-def _code_point(digits: str) -> int:
-    """Of the digits of a character reference; one too many where there are more than can be."""
-    base = 16 if digits[0] in "xX" else 10
-    significant = digits.lstrip("xX").lstrip("0") or "0"
-    return int(significant, base) if len(significant) <= _MAX_DIGITS else _BEYOND_UNICODE
-
-
 def _is_fatal(parsed: Any) -> bool:
     return bool(parsed.bozo) and not isinstance(
         parsed.bozo_exception, feedparser.CharacterEncodingOverride | feedparser.NonXMLContentType
     )
 
 
-def _what_is_wrong(parsed: Any) -> str:
+def _what_is_wrong(parsed: Any, root: str) -> str:
     error = parsed.get("bozo_exception")
-    if not parsed.version and error is None:
-        return "its root element is not one of RSS, Atom or RDF"
+    if not parsed.version and not _is_fatal(parsed):
+        return _not_a_feed(root)
     name = _format_name(parsed.version) if parsed.version else "feed"
+    return f"no item of the {name} can be read: {_fault(error)}"
+
+
+def _not_a_feed(root: str) -> str:
+    named = f"its root element <{root}>" if root else "its root element"
+    return f"{named} is not one of RSS, Atom, RDF or a sitemap"
+
+
+def _fault(error: Any) -> str:
+    """What is wrong with markup, and where."""
     get_line = getattr(error, "getLineNumber", None)
     if get_line is None:
-        return f"no item of the {name} can be read: {error}"
-    return (
-        f"no item of the {name} can be read: {error.getMessage()} "
-        f"at line {get_line()}, column {error.getColumnNumber()}"
+        return str(error)
+    return f"{error.getMessage()} at line {get_line()}, column {error.getColumnNumber()}"
+
+
+def _ttl_seconds(feed: Any) -> int | None:
+    """How long the feed asks not to be polled again: RSS 2.0 ``ttl``, else RSS 1.0 syndication."""
+    minutes = str(feed.get("ttl") or "").strip()
+    if minutes.isdecimal() and len(minutes) < 9 and int(minutes):
+        return min(int(minutes) * 60, _MAX_TTL_SECONDS)
+    period = _PERIOD_SECONDS.get(str(feed.get("sy_updateperiod") or "").strip().lower())
+    if period is None:
+        return None
+    times = str(feed.get("sy_updatefrequency") or "").strip()
+    is_count = times.isdecimal() and len(times) < 9 and int(times) > 0
+    return max(1, period // int(times)) if is_count else period
+
+
+def _skip_hours(markup: str) -> tuple[int, ...]:
+    """RSS 0.91 counts the hours from 1 to 24, RSS 2.0 from 0 to 23: 24 is 0 in both."""
+    element = _SKIP_HOURS.search(markup)
+    hours = (
+        {int(hour) % 24 for hour in _HOUR.findall(element[1]) if int(hour) <= 24} if element else ()
     )
+    return tuple(sorted(hours))
+
+
+def _skip_days(markup: str) -> tuple[str, ...]:
+    element = _SKIP_DAYS.search(markup)
+    named = {day.capitalize() for day in _DAY.findall(element[1])} if element else set()
+    return tuple(day for day in _DAYS if day in named)
 
 
 def _format_name(version: str) -> str:
@@ -216,110 +540,78 @@ def _format_name(version: str) -> str:
     return f"{name} {number}".strip()
 
 
-class _Item(NamedTuple):
-    item_id: str
-    url: str | None
-    content: str
-    about: FeedItem
-
-
-def _read_item(entry: Any, feed: Any, base: str | None) -> _Item:
+def _read_entry(entry: Any, feed: Any, base: str | None) -> FeedEntry:
     """What an entry says, its relative links resolved against the feed's own address."""
-    content, content_language = _content(entry)
-    url = _absolute(entry.get("feedburner_origlink"), base) or _absolute(entry.get("link"), base)
+    content, language, is_full_text = _content(entry)
+    url = absolute_url(entry.get("feedburner_origlink"), base) or absolute_url(
+        entry.get("link"), base
+    )
     guid = entry.get("id") or None
-    title = (_plain(entry.get("title")) or "")[:_MAX_TITLE_CHARS] or None
-    described = "\n".join((title or "", str(entry.get("published", "")), content))
-    digest = hashlib.sha256(described.encode("utf-8", "replace")).hexdigest()[:16]
+    title = plain_title(entry.get("title"))
     about = FeedItem(
         guid=guid,
         title=title,
         authors=_authors(entry),
-        published=_published(entry),
-        summary=_plain(entry.get("summary")),
+        published=_date(entry, "published", "created", "updated"),
+        summary=plain_text(entry.get("summary")),
         tags=_tags(entry),
         image_url=_image_url(entry, url or base),
-        language=content_language or feed.get("language") or None,
-        feed_title=_plain(feed.get("title")),
-        rights=_plain(entry.get("rights")) or _plain(feed.get("rights")),
+        language=language or feed.get("language") or None,
+        feed_title=plain_title(feed.get("title")),
+        rights=plain_text(entry.get("rights")) or plain_text(feed.get("rights")),
+        updated=_date(entry, "updated"),
     )
-    return _Item(guid or url or digest, url, content, about)
+    name = guid or url or name_without_guid(title, str(entry.get("published", "")), content)
+    return FeedEntry(name, url, content, is_full_text, about)
 
 
-def _content(entry: Any) -> tuple[str, str | None]:
-    """The fullest text of an item as HTML, and the language stated for it."""
-    candidates = [part for part in entry.get("content", []) if part.get("value")]
+def _content(entry: Any) -> tuple[str, str | None, bool]:
+    """The fullest text of an item as HTML, its language, and whether it is meant to be all."""
+    full = [part for part in entry.get("content", []) if part.get("value")]
+    candidates = list(full)
     if entry.get("summary"):
         candidates.append(entry.get("summary_detail") or {"value": entry["summary"]})
     if not candidates:
-        return "", None
+        return "", None, False
     # A feed that carries both may put the teaser in either element: the longer one is the text.
-    best = max(candidates, key=lambda part: len(_plain(part.get("value")) or ""))
+    best = max(candidates, key=lambda part: len(plain_text(part.get("value")) or ""))
     value = str(best.get("value") or "")
     if best.get("type") == "text/plain":
         paragraphs = _BLANK_LINES.split(html.escape(value, quote=False).strip())
         value = "".join(f"<p>{paragraph}</p>" for paragraph in paragraphs)
-    return value, best.get("language") or None
+    return value, best.get("language") or None, any(best is part for part in full)
 
 
-def _plain(value: Any) -> str | None:
-    """Text of a value that may hold markup, on one line; None where nothing is left."""
-    if not value:
-        return None
-    # Of what was escaped more than twice, the references are not yet checked.
-    text = html.unescape(_without_forbidden(_TAG.sub(" ", str(value))))
-    return " ".join(text.split()) or None
+def _date(entry: Any, *names: str) -> str | None:
+    """The first date of these elements that can be read, in ISO 8601 and UTC."""
+    for name in names:
+        # Not entry.get: feedparser would stand in one date for the other.
+        date = normal_date(str(dict.get(entry, name) or ""), dict.get(entry, f"{name}_parsed"))
+        if date is not None:
+            return date
+    return None
 
 
-def _absolute(link: Any, base: str | None = None) -> str | None:
-    """An absolute HTTP(S) URL, or None."""
-    if not link:
-        return None
-    try:
-        url = urljoin(base or "", str(link).strip())
-        parts = urlsplit(url)
-    except ValueError:  # such as an unclosed bracket in the host
-        return None
-    return url if parts.scheme in {"http", "https"} and parts.netloc else None
-
-
-def _link(element: Any, relation: str) -> str | None:
+def _link(element: Any, relation: str, base: str | None) -> str | None:
     for link in element.get("links", []):
         if link.get("rel") == relation:
-            return _absolute(link.get("href"))
+            return absolute_url(link.get("href"), base)
     return None
 
 
 def _authors(entry: Any) -> tuple[str, ...]:
     stated = str(entry.get("author") or "")
-    names = [_plain(author.get("name")) for author in entry.get("authors", []) if author]
+    names = [plain_text(author.get("name")) for author in entry.get("authors", []) if author]
     if "@" in stated:
         # feedparser knows only addresses of short domains, and takes pieces of others for names.
-        names = [_plain(parseaddr(stated)[0])]
+        names = [plain_text(parseaddr(stated)[0])]
     elif not any(names):
-        names = [_plain(stated)]
+        names = [plain_text(stated)]
     return tuple(dict.fromkeys(name for name in names if name and "@" not in name))
 
 
-def _published(entry: Any) -> str | None:
-    """ISO 8601 in UTC; without a time of day where the feed states none."""
-    for name in ("published", "created", "updated"):
-        # Not entry.get: feedparser would stand in one date for the other.
-        moment, written = dict.get(entry, f"{name}_parsed"), str(dict.get(entry, name) or "")
-        if not moment:
-            continue
-        try:
-            at = datetime(*moment[:6])
-        except ValueError:  # a year 0, a second 61
-            continue
-        if _CLOCK_TIME.search(written):
-            return f"{at.isoformat()}Z"
-        return at.date().isoformat()
-    return None
-
-
 def _tags(entry: Any) -> tuple[str, ...]:
-    terms = (_plain(tag.get("label") or tag.get("term")) for tag in entry.get("tags", []))
+    terms = (plain_text(tag.get("label") or tag.get("term")) for tag in entry.get("tags", []))
     return tuple(dict.fromkeys(term for term in terms if term))
 
 
@@ -335,8 +627,8 @@ def _image_url(entry: Any, base: str | None) -> str | None:
         # A thumbnail states no type; a video says that it is one.
         if not kind.startswith("image") and (kind or not _IMAGE_NAME.search(str(link))):
             continue
-        url = _absolute(link, base)
+        url = absolute_url(link, base)
         if url is not None:
             return url
     image = entry.get("image")
-    return _absolute(image.get("href"), base) if hasattr(image, "get") else None
+    return absolute_url(image.get("href"), base) if hasattr(image, "get") else None

@@ -47,7 +47,9 @@ from transforms.archives import (
 from transforms.decoding import BinaryContent, UndecodableText, decode_text
 from transforms.feeds import EmptyFeed, MalformedFeed, read_feed
 from transforms.gunzip import GzipStream, Member
+from transforms.json_feeds import states_json_feed
 from transforms.objects import ReadableStream, is_fetched_whole, is_url, open_object
+from transforms.sitemaps import SITEMAP_ROOTS
 
 FAILURES_TAG = "failures"
 SOURCES_READ_TAG = "sources_read"
@@ -162,7 +164,7 @@ _HTML_BLOCKS = frozenset(
 )
 _CHARS_PER_TAG = 200
 _BLANK = " \t\n\v\f\x1a\xa0\u200b\u2060\u3000\ufeff"
-_FEED_ROOTS = frozenset({"rss", "feed", "entry", "rdf", "channel"})
+_FEED_ROOTS = frozenset({"rss", "feed", "entry", "rdf", "channel"}) | SITEMAP_ROOTS
 _JSON_START = re.compile(r'\s*(?:\{\s*"|\[\s*[\[{"])')
 _MHTML_START = re.compile(
     r"(?:[\w\-]+:[^\n]*\n(?:[ \t][^\n]*\n)*){0,30}?Content-Type:\s*multipart/related", re.IGNORECASE
@@ -612,8 +614,9 @@ def _kind_of(content: bytes, named: str | None) -> str:
     if not text.strip(_BLANK):
         raise _Unreadable("rejected", "empty", _empty_message(content))
     head = text[:_HEAD_BYTES]
-    if looks_like_html(head.encode("utf-8", "replace")):
-        return "html"
+    begun = _kind_by_start(head, text)
+    if begun is not None:
+        return begun
     if _JSON_START.match(head) and text.rstrip().endswith(("}", "]")):
         raise _Unreadable("rejected", "unsupported-kind", "it looks like JSON, not like a page")
     if _MHTML_START.match(head):
@@ -627,6 +630,13 @@ def _kind_of(content: bytes, named: str | None) -> str:
     if named == "html" and _ANY_TAG.search(text) is None:
         return "text"
     return named or "text"
+
+
+def _kind_by_start(head: str, text: str) -> str | None:
+    """The kind of a document that tells it at once."""
+    if looks_like_html(head.encode("utf-8", "replace")):
+        return "html"
+    return "feed" if _JSON_START.match(head) and states_json_feed(text) else None
 
 
 def _kind_by_root(root: str, head: str, named: str | None) -> str:
