@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
@@ -26,23 +27,29 @@ from pipelines.config import (
     parse_duration_seconds,
     parse_size_bytes,
 )
-from pipelines.dataset import Dataset, DatasetError, PublishError
+from pipelines.dataset import Dataset
+from pipelines.every import EXPECTED_ERRORS, Round, quieten_libraries, run_every, sentence_of
+from pipelines.feed_health import feeds_summary, show_feeds
+from pipelines.feed_memory import read_memory
 from pipelines.picture import (
     progress_bar,
     progress_log,
+    round_line,
     show_compaction,
     show_replay,
     show_report,
     size,
 )
 from pipelines.replay import Selection, replay
-from pipelines.run import ingest
+from pipelines.run import ingest, utc_now
 from pipelines.slices import DEFAULT_SLICE_BYTES
-from pipelines.steps import RunFailedError, Watch
+from pipelines.steps import Watch
+from pipelines.subscriptions import read_subscriptions
 from pipelines.verify import require_dataset, show_verify, verify
 from schemas.records import REASONS
-from transforms.compaction import TARGET_FILE_BYTES, DamagedFileError
+from transforms.compaction import TARGET_FILE_BYTES
 from transforms.deduplication import DEFAULT_THRESHOLD
+from transforms.http_client import DEFAULT_USER_AGENT, HttpSettings
 from transforms.storage import Store, StoreError, open_store
 
 DONE = 0
@@ -80,6 +87,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"newsbeam {version('newsbeam')}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     _add_ingest(commands)
+    _add_health(commands)
     _add_compact(commands)
     _add_replay(commands)
     _add_verify(commands)
@@ -101,15 +109,16 @@ def _add_ingest(commands: Any) -> None:
     command = _add_command(
         commands,
         "ingest",
-        "turn files into a dataset, or add them to one",
-        "Read text dumps (.txt), saved pages (.html, .htm), saved feeds (RSS, Atom) and\n"
-        "archives (.warc), each also gzipped; find their articles, recognise copies, add\n"
-        "language, entities and topics, and write Parquet by date and topic.",
+        "turn files and live feeds into a dataset, or add them to one",
+        "Read text dumps (.txt), saved pages (.html, .htm), saved feeds (RSS, Atom, JSON Feed)\n"
+        "and archives (.warc), each also gzipped, and poll live feeds (--feeds); find their\n"
+        "articles, recognise copies, add language, entities and topics, and write Parquet by\n"
+        "date and topic.",
     )
     command.epilog += "\nUnknown options go to Beam (write them as --name=value)."
     command.add_argument(
         "sources",
-        nargs="+",
+        nargs="*",
         metavar="SOURCE",
         help="file, folder (searched through), glob, or the same at s3:// or gs://",
     )
@@ -119,6 +128,7 @@ def _add_ingest(commands: Any) -> None:
         metavar="DIR",
         help="the dataset: a folder, or s3://BUCKET/PATH, gs://BUCKET/PATH; made if missing",
     )
+    _add_feeds(command)
     _add_comparing(command)
     command.add_argument(
         "--slice-size",
@@ -148,6 +158,87 @@ def _add_ingest(commands: Any) -> None:
     command.add_argument(
         "--strict", action="store_true", help="exit with 1 when a single input failed"
     )
+    _add_output(command)
+
+
+def _add_feeds(command: Any) -> None:
+    command.add_argument(
+        "--feeds",
+        nargs="+",
+        default=[],
+        metavar="FEED",
+        help="poll feeds and fetch the pages of their new items: the URL of a feed or of a site "
+        "that names one, or a file that lists feeds (OPML, one URL a line, or TOML with settings)",
+    )
+    command.add_argument(
+        "--every",
+        metavar="TIME",
+        help="keep running, a run each time, such as 15m; SIGTERM or Ctrl-C ends it after the run "
+        "under way, and at once when it comes again",
+    )
+    command.add_argument(
+        "--poll-all",
+        action="store_true",
+        help="poll feeds that are not due yet, too, by what their servers and settings say",
+    )
+    _add_http(command)
+
+
+def _add_http(command: Any) -> None:
+    settings = HttpSettings()
+    command.add_argument(
+        "--contact",
+        metavar="URL",
+        help="where the sites that you poll can find out who you are: a URL or an e-mail address, "
+        "sent as part of the User-Agent",
+    )
+    command.add_argument(
+        "--user-agent",
+        metavar="TEXT",
+        help="the whole User-Agent, instead of newsbeam/VERSION (+CONTACT)",
+    )
+    command.add_argument(
+        "--max-body-bytes",
+        default=_short(settings.max_body_bytes),
+        metavar="SIZE",
+        help="largest feed or page that is fetched, decompressed (default: %(default)s)",
+    )
+    command.add_argument(
+        "--requests",
+        type=int,
+        default=settings.requests_in_all,
+        metavar="N",
+        help="requests at a time, in all (default: %(default)s)",
+    )
+    command.add_argument(
+        "--requests-per-host",
+        type=int,
+        default=settings.requests_per_host,
+        metavar="N",
+        help="requests at a time to one host (default: %(default)s)",
+    )
+    command.add_argument(
+        "--request-timeout",
+        default=f"{settings.whole_seconds:.0f}s",
+        metavar="TIME",
+        help="for one request, until the last byte has come (default: %(default)s)",
+    )
+    command.add_argument(
+        "--allow-private-hosts",
+        action="store_true",
+        help="also poll and fetch from this machine and from private networks",
+    )
+
+
+def _add_health(commands: Any) -> None:
+    command = _add_command(
+        commands,
+        "feeds",
+        "show the health of the feeds that a dataset is fed from",
+        "Show for each feed when it last succeeded, what it has given, what went wrong, and\n"
+        "when it is due again. Changes nothing.",
+    )
+    command.add_argument("dataset", metavar="DIR", help="the dataset")
     _add_output(command)
 
 
@@ -195,11 +286,16 @@ def _add_replay(commands: Any) -> None:
         "replay",
         "try the failures of a dataset again",
         "Try open failures again, from what is kept of them, or from their source where it is\n"
-        "still there. What gives articles now is marked as resolved; the rest stays open.",
+        "still there; pages that feeds link to are fetched again. What gives articles now is\n"
+        "marked as resolved; the rest stays open. Feeds that could not be polled stay open, too:\n"
+        "the next ingest --feeds asks them anyway.",
     )
     command.add_argument("dataset", metavar="DIR", help="the dataset")
     command.add_argument(
-        "--stage", action="append", choices=("read", "extract"), help="only of this stage"
+        "--stage",
+        action="append",
+        choices=("poll", "fetch", "read", "extract"),
+        help="only of this stage",
     )
     command.add_argument(
         "--kind", action="append", choices=("failed", "rejected"), help="only of this kind"
@@ -216,6 +312,7 @@ def _add_replay(commands: Any) -> None:
         "--since", metavar="DATE", help="only observed on this UTC day or later, as 2026-11-20"
     )
     command.add_argument("--until", metavar="DATE", help="only observed on this UTC day or earlier")
+    _add_http(command)
     _add_comparing(command)
     _add_waiting(command)
     _add_output(command)
@@ -301,9 +398,14 @@ def to_config(arguments: argparse.Namespace, beam_options: Sequence[str]) -> Ing
     """
     check_beam_options(beam_options)
     _store(arguments.output)
+    if not arguments.sources and not arguments.feeds:
+        raise UsageError("nothing to read: give sources, or feeds with --feeds")
     return IngestConfig(
         sources=tuple(arguments.sources),
         output=arguments.output,
+        subscriptions=read_subscriptions(arguments.feeds).feeds if arguments.feeds else (),
+        http=_http_settings(arguments),
+        polls_all=arguments.poll_all,
         dedup_threshold=arguments.dedup_threshold,
         dedup_horizon_seconds=parse_duration_seconds(arguments.dedup_horizon),
         max_input_bytes=parse_size_bytes(arguments.max_input_bytes),
@@ -315,6 +417,29 @@ def to_config(arguments: argparse.Namespace, beam_options: Sequence[str]) -> Ing
         wait_seconds=_wait_seconds(arguments),
         workers=arguments.workers,
         beam_options=tuple(beam_options),
+    )
+
+
+def _http_settings(arguments: argparse.Namespace) -> HttpSettings:
+    if arguments.user_agent is not None:
+        user_agent = arguments.user_agent
+    elif arguments.contact is not None:
+        user_agent = f"newsbeam/{version('newsbeam')} (+{arguments.contact})"
+    else:
+        user_agent = DEFAULT_USER_AGENT
+    if not user_agent.strip() or not (user_agent.isascii() and user_agent.isprintable()):
+        raise UsageError(f"{user_agent!r} can be no User-Agent: it takes printable ASCII")
+    for name in ("requests", "requests_per_host"):
+        if getattr(arguments, name) < 1:
+            option = name.replace("_", "-")
+            raise UsageError(f"--{option} {getattr(arguments, name)} is less than 1")
+    return HttpSettings(
+        user_agent=user_agent,
+        allow_private_hosts=arguments.allow_private_hosts,
+        whole_seconds=parse_duration_seconds(arguments.request_timeout),
+        requests_per_host=arguments.requests_per_host,
+        requests_in_all=arguments.requests,
+        max_body_bytes=parse_size_bytes(arguments.max_body_bytes),
     )
 
 
@@ -343,11 +468,7 @@ def _store(name: str) -> Store:
 
 def _set_up_logging(*, quiet: bool) -> None:
     logging.getLogger("newsbeam").setLevel(logging.ERROR if quiet else logging.INFO)
-    # Beam logs each worker's traceback before it raises the same error; libraries below log what
-    # they make of single pages, which the dataset's own accounts already tell.
-    logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
-    for library in ("trafilatura", "htmldate", "fastwarc", "charset_normalizer"):
-        logging.getLogger(library).setLevel(logging.CRITICAL)
+    quieten_libraries()
 
 
 def _interrupt(_signal: int, _frame: object) -> None:
@@ -390,6 +511,12 @@ class _Speaker:
 
 def _ingest(arguments: argparse.Namespace, beam_options: Sequence[str], say: _Speaker) -> int:
     config = to_config(arguments, beam_options)
+    for note in read_subscriptions(arguments.feeds).notes if arguments.feeds else ():
+        say.note(note)
+    if config.subscriptions and config.http.user_agent == DEFAULT_USER_AGENT:
+        say.note("sites cannot tell whom to ask about your requests; say so with --contact URL")
+    if arguments.every is not None:
+        return _ingest_every(arguments, beam_options, say)
     report = ingest(config, watching=say.watching, notify=say.note)
     say.result(report.summary(), lambda console: show_report(console, report))
     if report.balance.fault_count:
@@ -406,6 +533,35 @@ def _ingest(arguments: argparse.Namespace, beam_options: Sequence[str], say: _Sp
     if arguments.strict and report.count("failed"):
         say.error(f"inputs that failed: {report.count('failed')} (--strict)")
         return FAILED
+    return DONE
+
+
+def _ingest_every(arguments: argparse.Namespace, beam_options: Sequence[str], say: _Speaker) -> int:
+    def tell(done: Round, left_seconds: float) -> None:
+        if say.json:
+            line = {"round": done.number, "outcome": done.outcome, "message": done.message}
+            sys.stdout.write(json.dumps({**line, **(done.summary or {})}) + "\n")
+            sys.stdout.flush()
+        elif done.outcome != "done":
+            say.error(f"round {done.number} {done.outcome}: {done.message}")
+        else:
+            say.note(round_line(done, left_seconds))
+
+    interval_seconds = parse_duration_seconds(arguments.every)
+    make_config = partial(to_config, arguments, beam_options)
+    return DONE if run_every(interval_seconds, make_config, tell) else INTERRUPTED
+
+
+def _feeds(arguments: argparse.Namespace, _: Sequence[str], say: _Speaker) -> int:
+    dataset = Dataset(_store(arguments.dataset))
+    require_dataset(dataset)
+    memories, note = read_memory(dataset, dataset.snapshot())
+    if note:
+        say.note(note)
+    now = utc_now()
+    feeds = sorted(memories.values(), key=lambda memory: memory.url)
+    summary = {"dataset": arguments.dataset, "feeds": feeds_summary(feeds, now)}
+    say.result(summary, lambda console: show_feeds(console, feeds, now))
     return DONE
 
 
@@ -435,6 +591,7 @@ def _replay(arguments: argparse.Namespace, _: Sequence[str], say: _Speaker) -> i
     config = IngestConfig(
         sources=(arguments.dataset,),
         output=arguments.dataset,
+        http=_http_settings(arguments),
         dedup_threshold=arguments.dedup_threshold,
         dedup_horizon_seconds=parse_duration_seconds(arguments.dedup_horizon),
         max_input_bytes=parse_size_bytes(arguments.max_input_bytes),
@@ -462,7 +619,13 @@ def _verify(arguments: argparse.Namespace, _: Sequence[str], say: _Speaker) -> i
     return DONE if report.clean else FAILED
 
 
-_COMMANDS = {"ingest": _ingest, "compact": _compact, "replay": _replay, "verify": _verify}
+_COMMANDS = {
+    "ingest": _ingest,
+    "feeds": _feeds,
+    "compact": _compact,
+    "replay": _replay,
+    "verify": _verify,
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -480,8 +643,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UsageError as error:
         say.error(str(error))
         return BAD_USAGE
-    except (RunFailedError, DatasetError, PublishError, DamagedFileError, StoreError) as error:
-        say.error(f"{arguments.command} failed: {_sentence(error)}")
+    except EXPECTED_ERRORS as error:
+        say.error(f"{arguments.command} failed: {sentence_of(error)}")
         return FAILED
     except KeyboardInterrupt as error:
         added = f"{error}; nothing more was added" if error.args else "nothing was added"
@@ -490,7 +653,3 @@ def main(argv: Sequence[str] | None = None) -> int:
             "finishes it; the same command goes on from here"
         )
         return INTERRUPTED
-
-
-def _sentence(error: Exception) -> str:
-    return str((error.strerror if isinstance(error, StoreError) else None) or error)

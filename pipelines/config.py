@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from pipelines.slices import DEFAULT_SLICE_BYTES, DEFAULT_SLICE_FILES
+from schemas.records import Subscription
 from transforms.deduplication import DEFAULT_HORIZON_SECONDS, DEFAULT_THRESHOLD
+from transforms.http_client import HttpSettings
 
 BYTES_PER_WORKER = 2 << 20
 """Input below which a further local process costs more to start than it saves."""
@@ -52,6 +56,14 @@ def parse_size_bytes(text: str) -> int:
     return size
 
 
+def subscriptions_key(subscriptions: Sequence[Subscription]) -> str:
+    """What a run was told to poll, as 64 hex digits, without what is secret in it."""
+    told = (
+        f"{one!r} {[header.partition(':')[0] for header in one.headers]}" for one in subscriptions
+    )
+    return hashlib.sha256("\n".join(told).encode("utf-8", "backslashreplace")).hexdigest()
+
+
 @dataclass(frozen=True)
 class IngestConfig:
     """One ``newsbeam ingest``.
@@ -63,6 +75,11 @@ class IngestConfig:
     sources: tuple[str, ...]
     output: str
     """A local folder, or the URL of one in an object store."""
+    subscriptions: tuple[Subscription, ...] = ()
+    """Feeds to be polled."""
+    http: HttpSettings = field(default_factory=HttpSettings)
+    polls_all: bool = False
+    """Whether feeds are polled that are not due, too."""
     dedup_threshold: float = DEFAULT_THRESHOLD
     dedup_horizon_seconds: int = DEFAULT_HORIZON_SECONDS
     max_input_bytes: int = DEFAULT_MAX_INPUT_BYTES
@@ -81,8 +98,8 @@ class IngestConfig:
     """Options of the command line that are Beam's."""
 
     def __post_init__(self) -> None:
-        if not self.sources:
-            raise UsageError("no source is given")
+        if not self.sources and not self.subscriptions:
+            raise UsageError("no source and no feed is given")
         if not 0.1 <= self.dedup_threshold <= 1:
             raise UsageError(
                 f"--dedup-threshold {self.dedup_threshold} is not between 0.1 and 1 (Jaccard)"
@@ -114,14 +131,17 @@ class IngestConfig:
 
     def summary(self) -> dict[str, Any]:
         """The options as plain values, for the run's manifest."""
-        return asdict(self)
+        plain = asdict(self)
+        plain["subscriptions"] = len(self.subscriptions)  # their headers may be secret
+        return plain
 
     def staging_options(self) -> dict[str, Any]:
         """The options that decide what a run stages: with others it cannot go on from it."""
-        return {
-            name: getattr(self, name)
-            for name in ("dedup_threshold", "dedup_horizon_seconds", "max_input_bytes")
-        }
+        names = ("dedup_threshold", "dedup_horizon_seconds", "max_input_bytes")
+        options = {name: getattr(self, name) for name in names}
+        if self.subscriptions:
+            options["subscriptions"] = subscriptions_key(self.subscriptions)
+        return options
 
     @property
     def is_local(self) -> bool:

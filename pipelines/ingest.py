@@ -1,32 +1,50 @@
-"""The whole graph on one screen: four steps, each durable before the next begins.
+"""The whole graph on one screen: steps, each durable before the next begins.
 
 ::
 
-    extract   sources ─► pages ─► articles ─► fingerprints ─► blocks          (slice by slice)
+    poll      feeds ─┬─► links                                                (of feeds alone)
+                     └─► pages ─► blocks
+    fetch     links ─┬─► known
+              dataset┴─► pages ─► blocks
+    extract   sources or blocks ─► pages ─► articles ─► fingerprints ─► blocks (slice by slice)
     decide    blocks ─┬─► unchanged ─────────────────────┐
               dataset ┴─► candidates ─► copies ─► works ─┴─► verdicts         (over all blocks)
     enrich    blocks ─┬─► merged ─► unique ─► enriched ─┬─► runs of rows      (slice by slice)
               verdicts┘         └─► duplicates, failures┘
     assemble  runs ─► articles/  duplicates/  failures/                       (over all runs)
 
-In ``extract`` and ``enrich`` every unit is opened and closed in a ledger, and each ledger balances.
+In all but ``decide`` and ``assemble`` every unit is opened and closed in a ledger, and each ledger
+balances.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import apache_beam as beam
 from apache_beam.pvalue import PCollection
 from apache_beam.utils.timestamp import Timestamp
 
-from schemas.records import Balance, LedgerEntry, Retry, Source, StagedBlock, StagedRun
+from schemas.records import (
+    Balance,
+    DueFeed,
+    Failure,
+    LedgerEntry,
+    LinkedItem,
+    Page,
+    Retry,
+    Source,
+    StagedBlock,
+    StagedRun,
+)
 from transforms import accounts
 from transforms.deduplication import AssignCopies
 from transforms.enrichment import EnrichArticles
 from transforms.extraction import ExtractArticles
+from transforms.fetching import FetchPages, FetchPlan, fetch_pages
 from transforms.fingerprints import FingerprintArticles
+from transforms.http_client import HttpSettings
 from transforms.known import (
     FindRecorded,
     KeysOfRun,
@@ -34,6 +52,7 @@ from transforms.known import (
     SetAsideRecorded,
     SetAsideUnchanged,
 )
+from transforms.known_pages import FindPages, SetAsideKnown
 from transforms.ledger import BalanceLedger
 from transforms.merging import (
     MergeCopies,
@@ -42,10 +61,18 @@ from transforms.merging import (
     TallyUnique,
     WriteVerdicts,
 )
+from transforms.polling import PollFeeds, PollPlan
 from transforms.progress import TallyProgress
 from transforms.reading import ReadLimits, ReadPages, ReadSources, read_content, read_source
 from transforms.replaying import RetryFailures
-from transforms.slicing import StageArticles, StageFailures
+from transforms.slicing import (
+    ReadStagedPages,
+    StageArticles,
+    StageFailures,
+    StageFetched,
+    StagePages,
+    StagePolled,
+)
 from transforms.storage import Store
 from transforms.writing import (
     AssembleTables,
@@ -85,6 +112,94 @@ def _entries(name: str, elements: PCollection, make: object) -> PCollection[Ledg
     return elements | name >> beam.Map(make).with_output_types(LedgerEntry)
 
 
+def _listed(name: str, items: PCollection) -> list[PCollection[LedgerEntry]]:
+    """Items that a poll took up: the accounts of their pages, and of the units to come of them."""
+    return [
+        _entries(f"Listed{name}", items, lambda item: accounts.listed_item(item.origin)),
+        _entries(f"Open{name}", items, lambda item: accounts.open_unit(item.origin)),
+    ]
+
+
+def build_polling(
+    pipeline: beam.Pipeline,
+    plan: RunPlan,
+    feeds: Sequence[DueFeed],
+    polling: PollPlan,
+    folder: str,
+) -> None:
+    """Ask feeds what is new; stage what they give themselves, and what they link to."""
+    listed = pipeline | "Feeds" >> beam.Create(feeds).with_output_types(DueFeed)
+    polled = listed | PollFeeds(polling)
+    counted = polled.polled | "FeedsPolled" >> TallyProgress("feeds", plan.progress_folder)
+    links = counted | "Links" >> beam.FlatMap(lambda feed: feed.links).with_output_types(LinkedItem)
+    pages = polled.pages | StagePages(plan.store, folder)
+    failures = polled.failures | StageFailures(plan.store, folder)
+    feeds_blocks = counted | StagePolled(plan.store, folder)
+    entries = [
+        _entries("OpenFeeds", listed, accounts.open_feed),
+        _entries("CloseFeeds", counted, accounts.close_feed),
+        *_listed("Pages", polled.pages),
+        *_listed("Failures", polled.failures),
+        *_listed("Links", links),
+        _entries("CloseLinks", links, lambda link: accounts.close_staged(link.origin)),
+        pages.ledger,
+        failures.ledger,
+    ]
+    blocks = (pages.blocks, failures.blocks, feeds_blocks) | "Blocks" >> beam.Flatten()
+    balance = entries | "Ledger" >> beam.Flatten() | BalanceLedger()
+    _ = balance | WriteReport(blocks, plan.store, f"{folder}/report.json")
+
+
+def build_fetching(
+    pipeline: beam.Pipeline,
+    plan: RunPlan,
+    links: Sequence[LinkedItem],
+    fetching: FetchPlan,
+    *,
+    known_files: KnownFiles,
+    folder: str,
+) -> None:
+    """Follow links to pages that the dataset does not have yet, and stage the pages."""
+    listed = pipeline | "Links" >> beam.Create(links).with_output_types(LinkedItem)
+    tables = [(table, path) for table, paths in vars(known_files).items() for path in paths]
+    since = fetching.observed_at - plan.dedup_horizon_seconds
+    found = (
+        pipeline
+        | "Known" >> beam.Create(tables).with_output_types(tuple[str, str])
+        | FindPages(plan.store, listed, since)
+    )
+    parted = listed | SetAsideKnown(found)
+    fetched = parted.unknown | FetchPages(fetching)
+    counted = fetched.outcomes | "LinksFollowed" >> TallyProgress("links", plan.progress_folder)
+    outcomes = (counted, parted.known) | "Outcomes" >> beam.Flatten()
+    pages = fetched.pages | StagePages(plan.store, folder)
+    failures = fetched.failures | StageFailures(plan.store, folder)
+    outcome_blocks = outcomes | StageFetched(plan.store, folder)
+    entries = [
+        _entries("OpenLinks", listed, accounts.open_link),
+        _entries("CloseLinks", outcomes, accounts.close_link),
+        _entries("OpenPages", fetched.pages, lambda page: accounts.open_unit(page.origin)),
+        _entries("OpenFailures", fetched.failures, lambda it: accounts.open_unit(it.origin)),
+        pages.ledger,
+        failures.ledger,
+    ]
+    blocks = (pages.blocks, failures.blocks, outcome_blocks) | "Blocks" >> beam.Flatten()
+    balance = entries | "Ledger" >> beam.Flatten() | BalanceLedger(("source", "unit"))
+    _ = balance | WriteReport(blocks, plan.store, f"{folder}/report.json")
+
+
+def build_staged_extraction(
+    pipeline: beam.Pipeline, plan: RunPlan, blocks: Sequence[StagedBlock], folder: str
+) -> None:
+    """Extract what is in pages that were polled or fetched, and stage it."""
+    listed = pipeline | "PageBlocks" >> beam.Create(blocks).with_output_types(StagedBlock)
+    read = listed | beam.Reshuffle() | ReadStagedPages(plan.store)
+    _ = read.blocks_read | "BlocksRead" >> TallyProgress("files", plan.progress_folder)
+    opened = _entries("OpenBlocks", listed, accounts.open_block)
+    nothing = pipeline | "NoFailures" >> beam.Create([]).with_output_types(Failure)
+    _extract_pages(plan, folder, opened, ReadSources(read.pages, nothing, read.blocks_read))
+
+
 def build_extraction(
     pipeline: beam.Pipeline,
     plan: RunPlan,
@@ -106,14 +221,26 @@ def build_replay(
     retries: Sequence[Retry],
     observed_at: Timestamp,
     folder: str,
+    *,
+    http: HttpSettings,
 ) -> None:
     """Try some failures again, and stage what is found in them now."""
     limits = plan.limits
+
+    def read(content: bytes, uri: str, observed: Timestamp) -> Iterator[Page | Failure]:
+        return read_content(content, uri, observed, limits)
+
+    def fetch(links: Sequence[LinkedItem]) -> Iterator[tuple[str, Page | Failure]]:
+        for fetched in fetch_pages(links, FetchPlan(http, observed_at, read)):
+            if fetched.unit is not None:
+                yield fetched.outcome.link.url, fetched.unit
+
     listed = pipeline | "Retries" >> beam.Create(retries).with_output_types(Retry)
     retried = listed | RetryFailures(
         plan.store,
         lambda source: read_source(source, observed_at, limits),
-        lambda content, uri, observed: read_content(content, uri, observed, limits),
+        read,
+        fetch,
     )
     ids = listed | "Ids" >> beam.FlatMap(lambda retry: retry.failure_ids).with_output_types(str)
     opened = _entries("OpenRetries", ids, accounts.open_retry)

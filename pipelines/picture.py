@@ -25,6 +25,8 @@ from rich.table import Table
 from rich.text import Text
 
 from pipelines.compact import CompactReport
+from pipelines.every import Round
+from pipelines.live import FeedCounts
 from pipelines.replay import ReplayReport
 from pipelines.run import RunReport
 from pipelines.steps import Watch
@@ -52,13 +54,18 @@ def progress_bar(console: Console, watch: Watch) -> Iterator[None]:
         console=console,
         transient=True,
     )
+    feeds = progress.add_task("feeds", total=0, rate="", visible=False)
+    links = progress.add_task("links", total=0, rate="", visible=False)
     files = progress.add_task("files", total=watch.sources, rate="")
     enriched = progress.add_task("articles", total=None, rate="")
     began = time.monotonic()
 
     def show() -> None:
         counts = read_progress(watch.progress_folder)
-        progress.update(files, completed=counts["files"], rate=_rate(counts, began))
+        for task, step, total in ((feeds, "feeds", watch.feeds), (links, "links", watch.links)):
+            progress.update(task, completed=counts[step], total=total, visible=total > 0)
+        rate = _rate(counts, began)
+        progress.update(files, completed=counts["files"], total=watch.sources, rate=rate)
         progress.update(
             enriched,
             total=watch.unique if watch.unique is not None else counts["articles"] or None,
@@ -80,10 +87,21 @@ def _rate(counts: Counter[str], began: float) -> str:
 def progress_log(watch: Watch) -> Iterator[None]:
     """Log files, articles and their rate every ten seconds while the block runs."""
     began = time.monotonic()
-    _logger.info("reading %d files or parts of one, %s", watch.sources, size(watch.input_bytes))
+    if watch.sources:
+        _logger.info("reading %d files or parts of one, %s", watch.sources, size(watch.input_bytes))
 
     def show() -> None:
         counts = read_progress(watch.progress_folder)
+        if watch.phase in {"polling", "fetching"}:
+            _logger.info(
+                "%s: %d of %d feeds, %d of %d links",
+                watch.phase,
+                counts["feeds"],
+                watch.feeds,
+                counts["links"],
+                watch.links,
+            )
+            return
         _logger.info(
             "%s: %d of %d files, %d articles found (%s), %d of %s enriched",
             watch.phase,
@@ -144,6 +162,39 @@ def query(output: str) -> str:
     return f"duckdb -c {quoted}"
 
 
+def _feeds_line(feeds: FeedCounts) -> str:
+    """What became of the feeds, in one line."""
+    parts = [f"{feeds.polled} of {feeds.subscribed} feeds polled"]
+    for count, what in (
+        (feeds.unchanged, "unchanged"),
+        (feeds.failed, "failed"),
+        (feeds.not_due, "not due"),
+    ):
+        if count:
+            parts.append(f"{count} {what}")
+    parts.append(f"{feeds.links} links")
+    if feeds.deferred:
+        parts.append(f"{feeds.deferred} put off to the next run")
+    return ", ".join(parts)
+
+
+def round_line(done: Round, left_seconds: float) -> str:
+    """One round of several in one line."""
+    summary = done.summary or {}
+    outcomes = [
+        f"{count} {outcome}" for outcome, count in summary.get("outcomes", {}).items() if count
+    ]
+    feeds = summary.get("feeds")
+    polled = f"{feeds['polled']} feeds polled ({feeds['unchanged']} unchanged, " if feeds else ""
+    if feeds:
+        polled += f"{feeds['failed']} failed, {feeds['not_due']} not due); "
+    message = f"; {done.message}" if done.message else ""
+    return (
+        f"round {done.number}: {polled}{', '.join(outcomes) or 'nothing new'} "
+        f"in {summary.get('seconds', 0):.1f} s; next in {left_seconds:.0f} s{message}"
+    )
+
+
 def show_report(console: Console, report: RunReport) -> None:
     """Print the account of a run, what it added, and how to go on from there."""
     balance = report.balance
@@ -152,6 +203,13 @@ def show_report(console: Console, report: RunReport) -> None:
         f"[bold]newsbeam[/] {report.run_id}: {report.sources} files, {balance.pages} pages, "
         f"{balance.units} units in {seconds:.1f} s ({balance.units / seconds:.1f}/s)"
     )
+    if report.feeds is not None:
+        console.print(f"  {_feeds_line(report.feeds)}")
+        if not report.parts and not balance.fault_count:
+            due = report.feeds.next_due_at
+            when = f"; the next is due at {due.to_rfc3339()}" if due else ""
+            console.print(f"  nothing was due{when} (--poll-all polls all the same)")
+            return
     if report.slices > 1 or report.parts > 1:
         resumed = f", {report.resumed_slices} of them done before" if report.resumed_slices else ""
         parts = f", published in {report.parts} parts" if report.parts > 1 else ""
@@ -167,6 +225,7 @@ def show_report(console: Console, report: RunReport) -> None:
         ("unchanged", "unchanged"),
         ("rejected", "rejected"),
         ("failed", "failed"),
+        *([("put off", "deferred")] if report.count("deferred") else []),
     ):
         account.add_row(name, str(report.count(outcome)), _reasons(report.details(outcome)))
     total = sum(tally.count for tally in balance.tallies)

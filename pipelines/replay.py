@@ -3,7 +3,8 @@
 What is found in them now goes the way of any run: it is compared with the dataset and with each
 other, enriched and published. The same commit marks the failures that became articles as resolved,
 by replacing the files of their partitions. A failure that fails again stays open, and adds no row
-unless it fails in another way.
+unless it fails in another way. A feed that could not be polled stays open, too, unless its row
+keeps an answer that can be read now: the next run over the feeds asks it anyway.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ from transforms.compaction import (
     write_files,
 )
 from transforms.ledger import add_balances
-from transforms.reading import ReadLimits, read_source
+from transforms.reading import ReadLimits, read_content, read_source
 from transforms.replaying import can_be_read, read_retries, tried_origin
 from transforms.staging import PRINTS, failure_ids_of_block, read_columns
 from transforms.storage import Store
@@ -151,7 +152,7 @@ def _replay(
         raise DatasetError(str(error.strerror)) from error
     state = RunState(f"{_KIND}-{new_run_id(now)}", now.isoformat(), "")
     outcome = _carry_out(dataset, state, retried, config, snapshot)
-    resolved = set(_resolved(store, selected, outcome.blocks))
+    resolved = set(_resolved(store, selected, retried, outcome.blocks))
     report = ReplayReport(
         run=RunReport(
             run_id=state.run_id,
@@ -213,8 +214,11 @@ def _can_be_read(store: Store, failure: _Open, now: datetime.datetime) -> bool:
     def glance(source: Source) -> Iterator[Page | Failure]:
         return read_source(source, observed_at, _NOTHING)
 
+    def read(content: bytes, uri: str, observed: Timestamp) -> Iterator[Page | Failure]:
+        return read_content(content, uri, observed, _NOTHING)
+
     rows = read_retries(store, Retry(failure.path, (failure.failure_id,)))
-    return any(can_be_read(row, glance) for _, row in rows)
+    return any(can_be_read(row, glance, read) for _, row in rows)
 
 
 def _once(selected: Iterable[_Open], can_be_read: Callable[[_Open], bool]) -> list[_Open]:
@@ -236,7 +240,11 @@ def _once(selected: Iterable[_Open], can_be_read: Callable[[_Open], bool]) -> li
 
 
 def _retries(retried: Iterable[_Open]) -> Iterator[Retry]:
-    """The failures of each file of the dataset, those of one source together."""
+    """The failures of each file of the dataset, those of one source together.
+
+    Pages that are to be fetched are kept together as far as that goes: hosts are asked side by
+    side, and one that does not answer is left alone.
+    """
     by_path: dict[str, list[_Open]] = defaultdict(list)
     for failure in retried:
         by_path[failure.path].append(failure)
@@ -244,7 +252,8 @@ def _retries(retried: Iterable[_Open]) -> Iterator[Retry]:
         ids: list[str] = []
         file = ""
         for failure in failures:
-            is_full = len(ids) >= _IDS_PER_RETRY and failure.file != file
+            may_end = failure.file != file and failure.stage != "fetch"
+            is_full = len(ids) >= _IDS_PER_RETRY and may_end
             if is_full or len(ids) >= _MAX_IDS_PER_RETRY:
                 yield Retry(path, tuple(ids))
                 ids = []
@@ -274,15 +283,20 @@ def _carry_out(
             retries=retries,
             observed_at=observed_at,
             folder=slice_folder,
+            http=config.http,
         )
         extracted = steps.extract(slice_folder, build)
         return steps.finish([extracted], len(retried), snapshot)
 
 
 def _resolved(
-    store: Store, selected: Iterable[_Open], blocks: Iterable[StagedBlock]
+    store: Store,
+    selected: Iterable[_Open],
+    retried: Iterable[_Open],
+    blocks: Iterable[StagedBlock],
 ) -> Iterator[_Open]:
     """The failures of whose origin an article came, and that did not fail in the same way."""
+    tried = set(retried)
     gave: set[str] = set()
     failed: set[str] = set()
     for block in blocks:
@@ -294,7 +308,9 @@ def _resolved(
             # called may hold a ``#`` of its own, before which another item's name may stand.
             gave.update((origin, _ARTICLE_NUMBER.sub("", origin), _file_of(origin)))
     for failure in selected:
-        if failure.tried in gave and failure.failure_id not in failed:
+        # What a feed gave at one time says nothing of another time, when it could not be polled.
+        is_tried = failure.stage != "poll" or failure in tried
+        if is_tried and failure.tried in gave and failure.failure_id not in failed:
             yield failure
 
 

@@ -24,11 +24,21 @@ from apache_beam.utils.timestamp import Timestamp
 from pipelines.compact import compact
 from pipelines.config import IngestConfig
 from pipelines.dataset import DataFile, Dataset, DatasetError, PublishError
+from pipelines.feed_memory import encode_memory, memory_path, read_memory
 from pipelines.ingest import RunPlan, build_extraction
+from pipelines.live import FeedCounts, Live, LiveFeeds, rows_by_feed, with_rows
 from pipelines.slices import plan_slices, worked_bytes
 from pipelines.sources import list_sources
 from pipelines.staged import RunState, begin_or_resume, hash_of_sources, options_key
-from pipelines.steps import Outcome, RunFailedError, Steps, Watch, Watching, noticing_refusals
+from pipelines.steps import (
+    Outcome,
+    RunFailedError,
+    Steps,
+    Watch,
+    Watching,
+    known_files,
+    noticing_refusals,
+)
 from schemas.arrow import SCHEMA_VERSION
 from schemas.records import Balance, Source, WrittenFile
 from transforms.ledger import add_balances
@@ -55,7 +65,10 @@ class RunReport:
     resumed_slices: int = 0
     """How many of the slices an earlier, killed process had done."""
     parts: int = 1
-    """In how many commits the run was published; none if its account does not balance."""
+    """In how many commits the run was published; none if its account does not balance, or if no
+    feed was due."""
+    feeds: FeedCounts | None = None
+    """What became of the feeds; None where none were to be polled."""
 
     def count(self, outcome: str) -> int:
         """How many units ended as ``outcome``."""
@@ -82,7 +95,7 @@ class RunReport:
 
     def summary(self) -> dict[str, Any]:
         """The report as plain values, for ``--json`` and the manifest."""
-        outcomes = ("article", "revision", "duplicate", "unchanged", "rejected", "failed")
+        outcomes = (*OUTCOMES, *(["deferred"] if self.count("deferred") else []))
         return {
             "run_id": self.run_id,
             "output": self.output,
@@ -99,6 +112,7 @@ class RunReport:
             "slices": self.slices,
             "resumed_slices": self.resumed_slices,
             "parts": self.parts,
+            **({"feeds": self.feeds.summary()} if self.feeds else {}),
             "balanced": not self.balance.fault_count,
             "faults": list(self.balance.faults),
             "notes": list(self.balance.notes),
@@ -110,6 +124,10 @@ class RunReport:
                 for (date, topic), rows in sorted(self.partitions().items())
             ],
         }
+
+
+OUTCOMES = ("article", "revision", "duplicate", "unchanged", "rejected", "failed")
+"""How a unit ends. That a page was put off to the next run, ``deferred``, is no end."""
 
 
 def utc_now() -> datetime.datetime:
@@ -145,7 +163,7 @@ def ingest(
     """
     dataset = Dataset(open_store(config.output))
     with noticing_refusals(dataset.store):
-        sources = list_sources(config.sources, dataset.store)
+        sources = list_sources(config.sources, dataset.store) if config.sources else []
         waiting = {"wait_seconds": config.wait_seconds, "notify": notify}
         with dataset.writing("newsbeam ingest", **waiting):
             parts = _parts(sources, config)
@@ -160,7 +178,8 @@ def ingest(
                     reports.append(
                         _carry_out(
                             part,
-                            config,
+                            # All feeds are polled in the first part.
+                            config if not reports else replace(config, subscriptions=()),
                             dataset,
                             clock,
                             watching=watching,
@@ -217,6 +236,7 @@ def _joined(reports: Sequence[RunReport], sources: int) -> RunReport:
         slices=sum(report.slices for report in reports),
         resumed_slices=sum(report.resumed_slices for report in reports),
         parts=sum(report.parts for report in reports),
+        feeds=reports[0].feeds,
     )
 
 
@@ -286,8 +306,17 @@ def _carry_out(
         )
         steps = Steps(config, plan, state, watch, workers)
         with watching(watch) if watching and plan.progress_folder else nullcontext():
-            extracted = [
-                steps.extract(
+            live = Live()
+            if config.subscriptions:
+                memories, note = read_memory(dataset, snapshot)
+                if note:
+                    notify(note)
+                feeds = LiveFeeds(
+                    config, plan, state, steps, memories=memories, known=known_files(snapshot)
+                )
+                live = feeds.run(Timestamp.from_utc_datetime(now))
+            builds = [
+                (
                     one.folder,
                     partial(
                         build_extraction,
@@ -298,22 +327,34 @@ def _carry_out(
                     ),
                 )
                 for one in state.slices
-            ]
-            outcome = steps.finish(extracted, sources_planned, snapshot)
+            ] + list(live.builds(plan))
+            watch.sources += live.page_blocks
+            extracted = [steps.extract(folder, build) for folder, build in builds]
+            outcome = steps.finish(
+                extracted,
+                sources_planned + live.page_blocks,
+                snapshot,
+                refused=live.refused,
+                settled=live.balance,
+            )
     is_sound = not outcome.balance.fault_count
+    is_idle = not sources and live.is_idle
     report = RunReport(
         run_id=state.run_id,
         output=config.output,
         started_at=datetime.datetime.fromisoformat(state.started_at),
         seconds=time.monotonic() - began,
-        balance=replace(outcome.balance, sources=len(files)),
+        balance=replace(outcome.balance, sources=len(files) + live.balance.sources),
         files=outcome.files if is_sound else [],
         sources=len(files),
-        slices=len(state.slices),
+        slices=len(builds),
         resumed_slices=state.resumed,
-        parts=int(is_sound),
+        parts=int(is_sound and not is_idle),
+        feeds=live.counts if config.subscriptions else None,
     )
-    if is_sound:
+    if is_idle:
+        dataset.store.delete_folder(state.folder)
+    elif is_sound:
         dataset.publish(
             "ingest",
             state.run_id,
@@ -321,8 +362,20 @@ def _carry_out(
             state.files,
             data_files(outcome),
             details={**report.summary(), "options": config.summary()},
+            memory=_stage_memory(dataset, state, live, outcome),
         )
     return report
+
+
+def _stage_memory(dataset: Dataset, state: RunState, live: Live, outcome: Outcome) -> str:
+    """Stage the memory of the feeds; its path, empty if no feed was polled."""
+    if live.is_idle:
+        return ""
+    rows = rows_by_feed(dataset.store, state.files, outcome.files)
+    path = memory_path(state.run_id)
+    content = encode_memory(with_rows(live.memories, rows).values())
+    dataset.store.write(f"{state.files}/{path}", content)
+    return path
 
 
 def _listed_bytes(source: Source) -> int:

@@ -60,11 +60,15 @@ class Watch:
     """With what ``transforms.progress`` counts: ``files``, ``articles`` and ``enriched``; and how
     many of the articles an earlier process had found, ``articles_before``."""
     sources: int
-    """Files, an archive that is read in parts counted once for each."""
+    """Files, an archive that is read in parts counted once for each; blocks of fetched pages."""
     input_bytes: int
     """Of the files as they are stored; of a part of an archive about its size, decompressed."""
     phase: str = "reading"
     """What the run is at."""
+    feeds: int = 0
+    """Feeds that are polled; with ``transforms.progress`` as ``feeds``."""
+    links: int = 0
+    """Links to pages that are followed; with ``transforms.progress`` as ``links``."""
     unique: int | None = None
     """How many articles there will be to enrich, once that is decided."""
 
@@ -94,6 +98,17 @@ class Steps:
         self._workers = workers
         self._store: Store = plan.store
 
+    @property
+    def watch(self) -> Watch:
+        """Where the run is watched from."""
+        return self._watch
+
+    def head(self, folder: str, build: Callable[[beam.Pipeline], None], phase: str) -> Report:
+        """Poll feeds or follow links: run the graph, in one process, for it mostly waits."""
+        self._watch.phase = phase
+        self._run(build, workers=1)
+        return self._report(f"{folder}/report.json")
+
     def extract(self, folder: str, build: Callable[[beam.Pipeline], None]) -> Report:
         """One slice: run its graph, unless that was done before."""
         path = f"{folder}/report.json"
@@ -112,20 +127,40 @@ class Steps:
             tally(self._plan.progress_folder, "articles_before", found)
         return done
 
-    def finish(self, extracted: Sequence[Report], sources: int, snapshot: Snapshot) -> Outcome:
+    def finish(
+        self,
+        extracted: Sequence[Report],
+        sources: int,
+        snapshot: Snapshot,
+        *,
+        refused: Sequence[StagedBlock] = (),
+        settled: Balance | None = None,
+    ) -> Outcome:
         """Decide over all that was extracted, enrich, write rows, and assemble the files.
 
-        ``sources`` is how many sources, or parts of them, the slices have together.
+        Args:
+            extracted: the reports of all slices.
+            sources: how many sources, or parts of them, the slices have together.
+            snapshot: of the dataset.
+            refused: blocks of failures that arose before anything was extracted.
+            settled: the account of what needed no extraction.
         """
         blocks = [
-            replace(block, number=number) for number, block in enumerate(blocks_of(extracted))
+            replace(block, number=number)
+            for number, block in enumerate([*blocks_of(extracted), *refused])
         ]
+        if not blocks:
+            balance = _balance(sources, extracted, refused, [], [])
+            return Outcome(add_balances([balance, settled]) if settled else balance, [], [])
         self._watch.phase = "comparing"
         self._watch.unique = self._decide(blocks, snapshot)
         written = list(self._write_rows(blocks))
         self._watch.phase = "writing"
         files = self._assemble(written)
-        return Outcome(_balance(sources, extracted, written, files), blocks, files)
+        balance = _balance(sources, extracted, refused, written, files)
+        if settled is not None:
+            balance = add_balances([balance, settled])
+        return Outcome(balance, blocks, files)
 
     def _decide(self, blocks: list[StagedBlock], snapshot: Snapshot) -> int:
         state = self._state
@@ -136,7 +171,7 @@ class Steps:
         if not (is_done and all(is_whole(self._store, path) for path in verdicts)):
             for folder in (state.decided, state.rows, state.files):
                 self._store.delete_folder(folder)
-            known = KnownFiles(*([file.path for file in snapshot.table(table)] for table in TABLES))
+            known = known_files(snapshot)
             self._run(
                 lambda pipeline: build_decision(pipeline, self._plan, blocks, known, state.decided),
                 workers=1,
@@ -213,6 +248,11 @@ class Steps:
         return report
 
 
+def known_files(snapshot: Snapshot) -> KnownFiles:
+    """The dataset's Parquet files, by table."""
+    return KnownFiles(*([file.path for file in snapshot.table(table)] for table in TABLES))
+
+
 def _base(snapshot: Snapshot) -> str:
     """What a decision rests on: the dataset's files."""
     return hashlib.sha256("\n".join(sorted(snapshot.files)).encode()).hexdigest()
@@ -251,6 +291,7 @@ def _groups(blocks: Sequence[StagedBlock]) -> Iterator[list[StagedBlock]]:
 def _balance(
     sources: int,
     extracted: Sequence[Report],
+    refused: Sequence[StagedBlock],
     written: Sequence[Report],
     files: Sequence[WrittenFile],
 ) -> Balance:
@@ -258,12 +299,13 @@ def _balance(
     opened = add_balances(report.balance for report in extracted if report.balance)
     closed = add_balances(report.balance for report in written if report.balance)
     staged = sum(block.rows for block in blocks_of(extracted))
+    taken_up = staged + sum(block.rows for block in refused)
     rows = sum(run.rows for run in _runs(written))
     faults = [*opened.faults, *closed.faults]
     for what, given, counted in (
         ("sources were planned", sources, opened.sources),
         ("units were extracted", opened.units, staged),
-        ("units were staged", staged, closed.units),
+        ("units were staged", taken_up, closed.units),
         ("rows were made", rows, sum(file.rows for file in files)),
     ):
         if given != counted:

@@ -193,7 +193,7 @@ FAILURES = _schema(
     [
         _field("failure_id", pa.string(), "Identity: equal when it happens again.", nullable=False),
         _field("kind", pa.string(), "rejected (no article in it) or failed.", nullable=False),
-        _field("stage", pa.string(), "read or extract.", nullable=False),
+        _field("stage", pa.string(), "poll, fetch, read or extract.", nullable=False),
         _field("reason", pa.string(), "Slug; see the list in the data model.", nullable=False),
         _field("message", pa.string(), "One sentence for a person.", nullable=False),
         _field("origin", pa.string(), "What it happened to.", nullable=False),

@@ -12,7 +12,7 @@ rules follow from that coder: no ``from __future__ import annotations`` in this 
 coder as lists are turned into tuples again.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Optional, TypeVar, dataclass_transform
 
 from apache_beam.coders import Coder, RowCoder, registry
@@ -189,8 +189,8 @@ class Subscription:
     """Least time between two polls; 0 for that of the runs."""
     limit: int = 0
     """Newest items that are taken from one poll; 0 for all."""
-    headers: tuple[str, ...] = ()
-    """``Name: value``, sent to the feed's own host alone."""
+    headers: tuple[str, ...] = field(default=(), repr=False)
+    """``Name: value``, sent to the feed's own host alone; may be secret."""
 
 
 @record
@@ -214,7 +214,7 @@ class LinkedItem:
     """How often its page was asked for in vain."""
     retry_at: Optional[Timestamp] = None
     """Not to be asked for before."""
-    headers: tuple[str, ...] = ()
+    headers: tuple[str, ...] = field(default=(), repr=False)
     """Those of the subscription, where the page is on the feed's host; never written down."""
 
 
@@ -285,11 +285,17 @@ class PolledFeed:
     """What polling a feed has come to."""
 
     memory: FeedMemory
-    """As it is now; ``pending`` holds the new links, too."""
+    """As it is now, but for the new links, of which it is not known yet what becomes."""
     listed: int
     """New items and failures that came of the poll: the feed's account is closed with them."""
+    links: tuple[LinkedItem, ...] = ()
+    """New items whose pages are to be fetched."""
+    unchanged: int = 0
+    """Items that it lists as they were."""
     is_unchanged: bool = False
     """Whether the server said, or its body showed, that nothing has changed."""
+    is_put_off: bool = False
+    """Whether it was not asked at all, for the sake of its host."""
     notes: tuple[str, ...] = ()
     """What a person should hear, such as that the feed is malformed but could be read."""
 
@@ -363,7 +369,7 @@ class Provenance:
     source: str
     """``json-ld``, ``opengraph``, ``meta``, ``trafilatura``, ``byline``, ``date-line``,
     ``dateline``, ``credit``, ``masthead``, ``headline``, ``notice``, ``feed``, ``url``,
-    ``markup`` (the page's elements), ``sibling`` …"""
+    ``markup`` (the page's elements), ``subscription``, ``sibling`` …"""
     origin: Optional[str] = None
     """For ``sibling``: the origin of the copy that knew it."""
 

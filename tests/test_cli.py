@@ -382,8 +382,8 @@ def strike_in_part(
     """Have something happen in the last step of a part, once its outcome is known."""
     finish, begun = Steps.finish, itertools.count(1)
 
-    def struck(steps: Steps, *given: Any) -> Outcome:
-        outcome = finish(steps, *given)
+    def struck(steps: Steps, *given: Any, **named: Any) -> Outcome:
+        outcome = finish(steps, *given, **named)
         return strike(outcome) if next(begun) == part else outcome
 
     monkeypatch.setattr(Steps, "finish", struck)

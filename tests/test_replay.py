@@ -73,13 +73,13 @@ def retry(root: Path, days: int = 1, **wanted: Any) -> ReplayReport:
     return report
 
 
-def failed(dataset: Dataset, failures: Iterable[Failure]) -> None:
+def failed(dataset: Dataset, failures: Iterable[Failure], run: str = "older") -> None:
     """Put failures into a dataset, as a run with an older extractor would have."""
-    staged = [stage_failure((failure_id(failure), failure), "older") for failure in failures]
+    staged = [stage_failure((failure_id(failure), failure), run) for failure in failures]
     table = to_table((row.row for row in staged), TABLES["failures"])
-    folder = "_newsbeam/staging/older/files"
+    folder = f"_newsbeam/staging/{run}/files"
     [file] = write_files(
-        dataset.store, folder, staged[0].partition, "older-{:03d}.parquet".format,
+        dataset.store, folder, staged[0].partition, f"{run}-{{:03d}}.parquet".format,
         [sort_rows(table, SORT_KEYS["failures"])], "failures",
     )  # fmt: skip
     listed = DataFile(file.path, file.rows, file.size_bytes, file.sha256)
@@ -87,7 +87,7 @@ def failed(dataset: Dataset, failures: Iterable[Failure]) -> None:
                "new_rows": {"articles": 0, "duplicates": 0, "failures": len(staged)}}  # fmt: skip
     with dataset.writing("test"):
         head = dataset.snapshot().head
-        dataset.publish("ingest", "older", head, folder, [listed], details=details)
+        dataset.publish("ingest", run, head, folder, [listed], details=details)
 
 
 def rejected(name: str, content: bytes, **fields: Any) -> Failure:
@@ -340,7 +340,9 @@ def retry_failure(
     failure: Failure, read_source: ReadSource, read_content: ReadContent
 ) -> list[Unit]:
     """What comes of one failure that is tried again by itself."""
-    return [unit for _, unit in retry_failures([("id", failure)], read_source, read_content)]
+    return [
+        unit for _, unit in retry_failures([("id", failure)], read_source, read_content, nothing)
+    ]
 
 
 def test_a_feed_item_is_tried_again_with_what_its_feed_said_of_it() -> None:
@@ -409,7 +411,9 @@ def test_a_source_is_read_once_for_all_that_failed_in_it() -> None:
         return records(source.uri, 4)
 
     wanted = ["/a.warc#2", "/b.warc#0", "/a.warc#3"]
-    given = list(retry_failures([(name, part_of(name)) for name in wanted], read_source, nothing))
+    given = list(
+        retry_failures([(name, part_of(name)) for name in wanted], read_source, nothing, nothing)
+    )
     assert sorted((name, unit.origin) for name, unit in given) == [
         (name, name) for name in sorted(wanted)
     ]
@@ -419,7 +423,7 @@ def test_a_source_is_read_once_for_all_that_failed_in_it() -> None:
 def test_of_a_source_no_more_is_read_than_what_failed_in_it() -> None:
     given = iter(records("/a.warc", 9))
     wanted = [(name, part_of(name)) for name in ("/a.warc#1", "/a.warc#3")]
-    assert len(list(retry_failures(wanted, lambda _: given, nothing))) == 2
+    assert len(list(retry_failures(wanted, lambda _: given, nothing, nothing))) == 2
     assert next(given).origin == "/a.warc#4"
 
 
@@ -438,14 +442,14 @@ def test_failures_that_keep_too_much_to_be_held_are_tried_in_turns(
         read.append(source.uri)
         return records(source.uri, 4)
 
-    given = [unit.origin for _, unit in retry_failures(failures(), read_source, nothing)]
+    given = [unit.origin for _, unit in retry_failures(failures(), read_source, nothing, nothing)]
     assert given == ["/a.warc#1", "/a.warc#2"]
     assert read == ["/a.warc", "after /a.warc#1", "/a.warc", "after /a.warc#2"]
 
 
 def test_the_pages_of_a_file_are_given_while_it_is_read() -> None:
     given = iter(records("/a.warc", 9))
-    units = retry_failures([("id", part_of("/a.warc"))], lambda _: given, nothing)
+    units = retry_failures([("id", part_of("/a.warc"))], lambda _: given, nothing, nothing)
     assert next(units)[1].origin == "/a.warc#0"
     assert next(given).origin == "/a.warc#1"
 
@@ -534,6 +538,24 @@ def test_an_item_is_not_resolved_by_another_whose_name_begins_with_its_own(
     assert (report.retried, report.resolved) == (2, 1)
     [resolved] = [row["origin"] for row in rows(root, "failures") if row["resolved_by"]]
     assert resolved == longer.origin
+
+
+def test_an_item_of_a_feed_does_not_resolve_that_the_feed_could_not_be_polled(
+    tmp_path: Path,
+) -> None:
+    """Each time it failed stays open, those before the last, too, which are not tried."""
+    root, uri = tmp_path / "news", "https://gulls.example/feed"
+    first, last = (
+        part_of(uri, stage="poll", reason=reason, observed_at=OBSERVED_AT + seconds)
+        for seconds, reason in enumerate(("timeout", "http-status"))
+    )
+    item = rejected(f"{uri}#g", PAGE.encode(), source_uri=uri)
+    failed(local_dataset(str(root)), [first])
+    failed(local_dataset(str(root)), [last, item], run="newer")
+    report = retry(root)
+    assert (report.retried, report.resolved, report.run.sources) == (3, 1, 2)
+    [resolved] = [row["origin"] for row in rows(root, "failures") if row["resolved_by"]]
+    assert resolved == item.origin
 
 
 def test_failures_of_one_file_are_tried_together(

@@ -1,6 +1,11 @@
 """The stages of the graph, in the order of the flow, and what they are made of.
 
 Polling and fetching
+    ``polling``        ``PollFeeds``: live feeds to what is new in them
+    ``listing``        what the answer of a feed means
+    ``known_pages``    ``FindPages``, ``SetAsideKnown``: links that the dataset has already
+    ``fetching``       ``FetchPages``: links to pages
+    ``lanes``          many requests at a time, keyed by host
     ``http_client``    one client: polite, bounded, safe
     ``turns``          whose turn it is to ask a host: limits, crawl delay, hosts that are down
     ``connections``    connections to checked addresses only
@@ -29,7 +34,7 @@ Extracting
     ``bylines``        authors, agencies and desks in a line
     ``dates``          publication dates, and how far to trust them
 Keeping
-    ``slicing``        ``StageArticles``, ``StageFailures``: a slice's units into durable blocks
+    ``slicing``        ``StageArticles``, ``StageFailures``, ``StagePages`` …: into durable blocks
     ``staging``        the files of a block, and references into them
     ``storage``        local folders and object stores, with one set of promises
 Comparing

@@ -6,7 +6,22 @@ stages write into it.
 
 from __future__ import annotations
 
-from schemas.records import Article, Failure, Fingerprint, LedgerEntry, Page, Source
+from schemas.records import (
+    Article,
+    DueFeed,
+    Failure,
+    FetchedLink,
+    Fingerprint,
+    LedgerEntry,
+    LinkedItem,
+    Page,
+    PolledFeed,
+    Source,
+    StagedBlock,
+)
+
+GIVES_UNIT = frozenset({"page", "rejected", "failed"})
+"""Outcomes of a link of which a page or failure comes."""
 
 
 def open_source(source: Source) -> LedgerEntry:
@@ -17,6 +32,37 @@ def open_source(source: Source) -> LedgerEntry:
 def open_retry(failure_id: str) -> LedgerEntry:
     """A failure that is tried again."""
     return LedgerEntry("source", failure_id, opened=1, closed=0)
+
+
+def open_feed(due: DueFeed) -> LedgerEntry:
+    """A feed that is due."""
+    return LedgerEntry("source", due.subscription.url, opened=1, closed=0)
+
+
+def close_feed(polled: PolledFeed) -> LedgerEntry:
+    """A feed that was polled, with how many items and failures came of it."""
+    return LedgerEntry("source", polled.memory.url, opened=0, closed=1, children=polled.listed)
+
+
+def listed_item(origin: str) -> LedgerEntry:
+    """An item that a poll took up, or what kept it from that: with one unit."""
+    return LedgerEntry("page", origin, opened=1, closed=1, children=1)
+
+
+def open_link(link: LinkedItem) -> LedgerEntry:
+    """A link that is to be followed."""
+    return LedgerEntry("source", link.origin, opened=1, closed=0)
+
+
+def close_link(fetched: FetchedLink) -> LedgerEntry:
+    """A link that was dealt with, and whether a page or failure came of it."""
+    units = int(fetched.outcome in GIVES_UNIT)
+    return LedgerEntry("source", fetched.link.origin, opened=0, closed=1, children=units)
+
+
+def open_block(block: StagedBlock) -> LedgerEntry:
+    """Pages that were polled or fetched."""
+    return LedgerEntry("source", block.path, opened=1, closed=0)
 
 
 def close_source(key: str, pages: int) -> LedgerEntry:

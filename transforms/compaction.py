@@ -7,6 +7,7 @@ Bounded: what is in memory is a batch of each file and one row group, however ma
 
 from __future__ import annotations
 
+import datetime
 import errno
 import hashlib
 import heapq
@@ -271,6 +272,27 @@ def open_parquet(store: Store, path: str, sha256: str = "") -> Iterator[pq.Parqu
             ) as parquet,
         ):
             yield parquet
+
+
+def may_hold_observed(group: pq.RowGroupMetaData, wanted_micros: tuple[int, int]) -> bool:
+    """Whether a row group may hold rows observed between two times (microseconds since 1970).
+
+    Its statistics say so, or leave it open.
+    """
+    for number in range(group.num_columns):
+        column = group.column(number)
+        if column.path_in_schema == "observed_at":
+            statistics = column.statistics
+            if statistics is None or not statistics.has_min_max:
+                return True
+            least, greatest = (_micros(at) for at in (statistics.min, statistics.max))
+            return greatest >= wanted_micros[0] and least <= wanted_micros[1]
+    return True
+
+
+def _micros(moment: datetime.datetime) -> int:
+    epoch = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+    return (moment.astimezone(datetime.UTC) - epoch) // datetime.timedelta(microseconds=1)
 
 
 def _sha256(source: pa.NativeFile) -> str:

@@ -23,14 +23,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from apache_beam.pvalue import PCollection, TaggedOutput
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.timestamp import Timestamp
 from apache_beam.utils.windowed_value import WindowedValue
 
 from schemas.records import Fingerprint, KnownMatches, RunKeys, StagedBlock
-from transforms.compaction import open_parquet
+from transforms.compaction import may_hold_observed, open_parquet
 from transforms.shingles import print_text
 from transforms.staging import PRINTS, failure_ids_of_block, read_columns, write_prints
 from transforms.storage import Store
@@ -98,18 +97,6 @@ class _Known(NamedTuple):
     fingerprint: Fingerprint | None
 
 
-def _may_hold(group: pq.RowGroupMetaData, wanted: MicrosRange) -> bool:
-    """Whether a row group's statistics leave it open that it holds rows observed in the range."""
-    for number in range(group.num_columns):
-        column = group.column(number)
-        if column.path_in_schema == "observed_at":
-            statistics = column.statistics
-            if statistics is None or not statistics.has_min_max:
-                return True
-            return _micros(statistics.max) >= wanted[0] and _micros(statistics.min) <= wanted[1]
-    return True
-
-
 def read_known(store: Store, path: str, table: str, wanted: MicrosRange) -> Iterator[_Known]:
     """The known rows of one Parquet file of ``articles`` or ``duplicates``.
 
@@ -122,7 +109,7 @@ def read_known(store: Store, path: str, table: str, wanted: MicrosRange) -> Iter
     with open_parquet(store, path) as parquet:
         for number in range(parquet.num_row_groups):
             columns = list(_COLUMNS[table])
-            if _may_hold(parquet.metadata.row_group(number), wanted):
+            if may_hold_observed(parquet.metadata.row_group(number), wanted):
                 columns.append("body")
             batches = parquet.iter_batches(
                 batch_size=_BATCH_ROWS, row_groups=[number], columns=columns

@@ -3,10 +3,12 @@
 ``RetryFailures``: ``Retry`` → ``Page``, or a ``Failure`` where there is still none; at least one of
 the two for each. Bounded. What a row keeps is enough where its payload is all of the content: the
 page is made again from it, or the document is read again. Else its source is read again, if it is
-still there, once for all of a ``Retry`` that failed in it; what is not there any more fails as it
-did before.
+still there, once for all of a ``Retry`` that failed in it; a page that a feed linked to is fetched
+again, all of a ``Retry`` together. What is not there any more, or is put off for the sake of its
+host, fails as it did before. A feed that could not be polled is not asked here, but by the next run
+over the feeds.
 
-How sources are read is an argument: reading is a stage of its own.
+How sources are read and pages fetched are arguments: these are stages of their own.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import datetime
 import json
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -25,7 +27,7 @@ from apache_beam import pvalue
 from apache_beam.pvalue import PCollection
 from apache_beam.utils.timestamp import Timestamp
 
-from schemas.records import Failure, FeedItem, Page, Retry, Source
+from schemas.records import Failure, FeedItem, LinkedItem, Page, Retry, Source
 from transforms.compaction import open_parquet
 from transforms.storage import Store
 
@@ -34,6 +36,8 @@ ReadSource = Callable[[Source], Iterable[Unit]]
 """Reads a source, now."""
 ReadContent = Callable[[bytes, str, Timestamp], Iterable[Unit]]
 """Reads a document from (content, URI, when it was observed)."""
+Fetch = Callable[[Sequence[LinkedItem]], Iterable[tuple[str, Unit]]]
+"""Fetches the pages of links, now: (URL, what came of it), none for a link that was put off."""
 
 FAILURES_TAG = "failures"
 RETRIED_TAG = "retried"
@@ -42,6 +46,8 @@ _BATCH_ROWS = 50
 _GONE = "not-found"
 _OLD_BOUND = 1 << 20
 _PART_NAME = re.compile(r"@[0-9]+")
+_ON_WEB = ("http://", "https://")
+_LIVE_STAGES = frozenset({"poll", "fetch"})
 _MAX_HELD_BYTES = 64 * 1024 * 1024
 """Of failures that wait for their sources to be read."""
 _ROW_BYTES = 2 * 1024
@@ -94,26 +100,39 @@ def tried_origin(origin: str, stage: str) -> str:
     return file if stage == "read" and _PART_NAME.fullmatch(name) else origin
 
 
-def can_be_read(failure: Failure, read_source: ReadSource) -> bool:
-    """Whether there still is what a failure is tried again from: its content, or its source."""
+def can_be_read(failure: Failure, read_source: ReadSource, read_content: ReadContent) -> bool:
+    """Whether there still is what a file's failure is tried again from: its content, or its source.
+
+    Of a live feed only an answer that can be read now counts, for the next answer is another; and
+    a page that is fetched holds no others.
+    """
     if _keeps_content(failure):
-        return True
+        if failure.stage != "poll":
+            return True
+        return any(isinstance(unit, Page) for unit in _from_payload(failure, read_content))
+    if _is_on_web(failure.source_uri):
+        return False
     first = next(iter(read_source(Source(failure.source_uri, -1))), None)
     return first is not None and not _is_gone(first)
 
 
 def retry_failures(
-    failures: Iterable[tuple[str, Failure]], read_source: ReadSource, read_content: ReadContent
+    failures: Iterable[tuple[str, Failure]],
+    read_source: ReadSource,
+    read_content: ReadContent,
+    fetch: Fetch,
 ) -> Iterator[tuple[str, Unit]]:
     """Give the pages that failures were about, or the failures that they still are.
 
     Each comes with the id of its failure; at least one for each id. A source is read once for all
-    that need it, unless what they keep is too much to be held at once.
+    that need it, and all pages are fetched together, unless what they keep is too much to be held
+    at once.
 
     Args:
         failures: (id, failure), ids and ``tried_origin`` of each unlike those of all others.
         read_source: reads a source, now.
         read_content: reads a document that a failure keeps.
+        fetch: fetches the pages of links, now.
     """
     waiting: dict[str, dict[str, Failure]] = defaultdict(dict)
     held_bytes = 0
@@ -125,10 +144,10 @@ def retry_failures(
         waiting[failure.source_uri][identity] = failure
         held_bytes += len(failure.payload) + _ROW_BYTES
         if held_bytes > _MAX_HELD_BYTES:
-            yield from _from_sources(waiting, read_source)
+            yield from _from_outside(waiting, read_source, fetch)
             waiting.clear()
             held_bytes = 0
-    yield from _from_sources(waiting, read_source)
+    yield from _from_outside(waiting, read_source, fetch)
 
 
 def _keeps_content(failure: Failure) -> bool:
@@ -143,16 +162,87 @@ def _keeps_content(failure: Failure) -> bool:
 
 
 def _from_payload(failure: Failure, read_content: ReadContent) -> list[Unit]:
+    if failure.stage in _LIVE_STAGES:
+        return list(_from_answer(failure, read_content))
     if failure.page is not None:
         return [dataclasses.replace(failure.page, content=failure.payload)]
     return list(read_content(failure.payload, failure.source_uri, failure.observed_at))
 
 
-def _from_sources(
-    waiting: Mapping[str, Mapping[str, Failure]], read_source: ReadSource
+def _from_answer(failure: Failure, read_content: ReadContent) -> Iterator[Unit]:
+    """What a server's answer gives now as what it was asked for: as a feed, or as a page.
+
+    What still cannot be read, a front page where a feed was expected, and a feed in place of a page
+    give nothing.
+    """
+    for unit in read_content(failure.payload, failure.origin, failure.observed_at):
+        is_item = unit.origin != failure.origin
+        if is_item != (failure.stage == "poll"):
+            continue
+        if isinstance(unit, Failure):
+            if is_item:
+                yield dataclasses.replace(unit, stage=failure.stage)  # as polling tells it
+        elif is_item:
+            yield dataclasses.replace(unit, feed_url=failure.origin)
+        else:
+            page = failure.page or unit
+            yield dataclasses.replace(page, kind=unit.kind, content=unit.content)
+
+
+def _is_on_web(uri: str) -> bool:
+    return uri.startswith(_ON_WEB)
+
+
+def _from_outside(
+    waiting: Mapping[str, Mapping[str, Failure]], read_source: ReadSource, fetch: Fetch
 ) -> Iterator[tuple[str, Unit]]:
+    on_web: dict[str, Failure] = {}
     for uri, failures in waiting.items():
-        yield from _from_source(uri, failures, read_source)
+        if _is_on_web(uri):
+            on_web |= failures
+        else:
+            yield from _from_source(uri, failures, read_source)
+    yield from _from_web(on_web, fetch)
+
+
+def _from_web(failures: Mapping[str, Failure], fetch: Fetch) -> Iterator[tuple[str, Unit]]:
+    """Pages as they are now; feeds, and what was in them, stay what they were."""
+    unanswered = {failure.origin: identity for identity, failure in failures.items()}
+    links = [_link_to(failure) for failure in failures.values() if _is_linked_page(failure)]
+    for url, unit in fetch(links) if links else ():
+        identity = unanswered.pop(url)
+        yield identity, _as_linked(unit, failures[identity])
+    for identity in unanswered.values():
+        yield identity, failures[identity]
+
+
+def _is_linked_page(failure: Failure) -> bool:
+    return failure.stage != "poll" and failure.origin == failure.source_uri
+
+
+def _link_to(failure: Failure) -> LinkedItem:
+    """The link that led to a page, without what only the feed's memory knows of it."""
+    about = failure.page
+    return LinkedItem(
+        origin=failure.origin,
+        url=failure.origin,
+        feed_url=(about and about.feed_url) or "",
+        item=(about and about.item) or FeedItem(),
+        key="",
+        version="",
+    )
+
+
+def _as_linked(unit: Unit, failure: Failure) -> Unit:
+    """With no more said of a page than was known of it."""
+    if isinstance(unit, Failure):
+        return unit
+    about = failure.page
+    return dataclasses.replace(
+        unit,
+        feed_url=about.feed_url if about else None,
+        item=about.item if about else None,
+    )
 
 
 def _from_source(
@@ -196,15 +286,20 @@ def read_retries(store: Store, retry: Retry) -> Iterator[tuple[str, Failure]]:
 
 
 class _Retry(beam.DoFn):
-    def __init__(self, store: Store, read_source: ReadSource, read_content: ReadContent) -> None:
+    def __init__(
+        self, store: Store, read_source: ReadSource, read_content: ReadContent, fetch: Fetch
+    ) -> None:
         self._store = store
         self._read_source = read_source
         self._read_content = read_content
+        self._fetch = fetch
 
     def process(self, retry: Retry) -> Iterator[Page | pvalue.TaggedOutput]:
         counts: Counter[str] = Counter()
         failures = read_retries(self._store, retry)
-        for identity, unit in retry_failures(failures, self._read_source, self._read_content):
+        for identity, unit in retry_failures(
+            failures, self._read_source, self._read_content, self._fetch
+        ):
             counts[identity] += 1
             yield unit if isinstance(unit, Page) else pvalue.TaggedOutput(FAILURES_TAG, unit)
         for identity, count in counts.items():
@@ -226,11 +321,12 @@ class RetryFailures(beam.PTransform):
     store: Store
     read_source: ReadSource
     read_content: ReadContent
+    fetch: Fetch
 
     def expand(self, retries: PCollection[Retry]) -> Retried:
         """Read each row where the worker is; nothing is grouped."""
         parted = retries | beam.ParDo(
-            _Retry(self.store, self.read_source, self.read_content)
+            _Retry(self.store, self.read_source, self.read_content, self.fetch)
         ).with_output_types(
             Page, **{FAILURES_TAG: Failure, RETRIED_TAG: tuple[str, str, int]}
         ).with_outputs(FAILURES_TAG, RETRIED_TAG, main="pages")

@@ -1,8 +1,10 @@
 """Making what a slice has extracted durable, so that a killed run goes on after it.
 
 ``StageArticles``: ``FingerprintedArticle`` → ``StagedBlock``. ``StageFailures``: ``Failure`` →
-``StagedBlock``. Both close the ``LedgerEntry`` of each unit as ``staged``. Bounded; no failures of
-their own. Each worker writes what it has whenever that is a block's worth, so that none holds more.
+``StagedBlock``. ``StagePages``: ``Page`` → ``StagedBlock``. All close the ``LedgerEntry`` of each
+unit as ``staged``. ``StagePolled`` and ``StageFetched`` keep what became of feeds and links.
+``ReadStagedPages``: ``StagedBlock`` → its pages. Bounded; no failures of their own. Each worker
+writes what it has whenever that is a block's worth, so that none holds more.
 """
 
 from __future__ import annotations
@@ -16,9 +18,17 @@ from apache_beam.pvalue import PCollection, TaggedOutput
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 
-from schemas.records import Failure, FingerprintedArticle, LedgerEntry, StagedBlock
+from schemas.records import (
+    Failure,
+    FetchedLink,
+    FingerprintedArticle,
+    LedgerEntry,
+    Page,
+    PolledFeed,
+    StagedBlock,
+)
 from transforms import accounts
-from transforms.staging import write_articles, write_failures
+from transforms.staging import read_records, write_articles, write_failures, write_records
 from transforms.storage import Store
 
 ROWS_PER_BLOCK = 500
@@ -128,3 +138,127 @@ class StageFailures(beam.PTransform):
     def expand(self, failures: PCollection[Failure]) -> Staged:
         """Write on each worker what it has."""
         return _staged(failures, _Stage(self.store, self.folder, _FAILURES))
+
+
+# ── what was polled and fetched ─────────────────────────────────────────────────────────────────
+
+PAGES = "pages"
+POLLED = "polled"
+FETCHED = "fetched"
+_RECORD_BYTES = 1024
+"""What a record takes beside what is large in it, about."""
+
+
+def _page_origin(page: Page) -> str:
+    return page.origin
+
+
+def _page_bytes(page: Page) -> int:
+    return len(page.content) + _RECORD_BYTES
+
+
+def _write_pages(store: Store, folder: str, pages: list[Page]) -> StagedBlock:
+    return write_records(store, folder, PAGES, pages, map(_page_origin, pages))
+
+
+def _feed_url(polled: PolledFeed) -> str:
+    return polled.memory.url
+
+
+def _polled_bytes(polled: PolledFeed) -> int:
+    return (
+        len(polled.memory.pending) + len(polled.links) + len(polled.memory.seen) // 16 + 1
+    ) * _RECORD_BYTES
+
+
+def _write_polled(store: Store, folder: str, polled: list[PolledFeed]) -> StagedBlock:
+    return write_records(store, folder, POLLED, polled, map(_feed_url, polled))
+
+
+def _link_origin(fetched: FetchedLink) -> str:
+    return fetched.link.origin
+
+
+def _link_bytes(_: FetchedLink) -> int:
+    return _RECORD_BYTES
+
+
+def _write_fetched(store: Store, folder: str, fetched: list[FetchedLink]) -> StagedBlock:
+    return write_records(store, folder, FETCHED, fetched, map(_link_origin, fetched))
+
+
+_PAGES = _Kind(_write_pages, _page_bytes, _page_origin)
+_POLLED = _Kind(_write_polled, _polled_bytes, _feed_url)
+_FETCHED = _Kind(_write_fetched, _link_bytes, _link_origin)
+
+
+@dataclass
+class StagePages(beam.PTransform):
+    """``Page`` → ``StagedBlock`` in a folder of the store."""
+
+    store: Store
+    folder: str
+
+    def expand(self, pages: PCollection[Page]) -> Staged:
+        """Write on each worker what it has."""
+        return _staged(pages, _Stage(self.store, self.folder, _PAGES))
+
+
+@dataclass
+class StagePolled(beam.PTransform):
+    """``PolledFeed`` → ``StagedBlock`` in a folder of the store."""
+
+    store: Store
+    folder: str
+
+    def expand(self, polled: PCollection[PolledFeed]) -> PCollection[StagedBlock]:
+        """Write on each worker what it has."""
+        return _staged(polled, _Stage(self.store, self.folder, _POLLED)).blocks
+
+
+@dataclass
+class StageFetched(beam.PTransform):
+    """``FetchedLink`` → ``StagedBlock`` in a folder of the store."""
+
+    store: Store
+    folder: str
+
+    def expand(self, fetched: PCollection[FetchedLink]) -> PCollection[StagedBlock]:
+        """Write on each worker what it has."""
+        return _staged(fetched, _Stage(self.store, self.folder, _FETCHED)).blocks
+
+
+class StagedPages(NamedTuple):
+    """What ``ReadStagedPages`` gives."""
+
+    pages: PCollection[Page]
+    blocks_read: PCollection[tuple[str, str, int]]
+    """``("source", path, number of pages)``, one a block."""
+
+
+class _ReadStagedPages(beam.DoFn):
+    READ = "blocks_read"
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def process(self, block: StagedBlock) -> Iterator[Page | TaggedOutput]:
+        pages = 0
+        for page in read_records(self._store, block, Page):
+            pages += 1
+            yield page
+        yield TaggedOutput(self.READ, ("source", block.path, pages))
+
+
+@dataclass
+class ReadStagedPages(beam.PTransform):
+    """``StagedBlock`` of pages → the pages, and one count per block."""
+
+    store: Store
+
+    def expand(self, blocks: PCollection[StagedBlock]) -> StagedPages:
+        """Read each block where the worker is."""
+        parted = blocks | beam.ParDo(_ReadStagedPages(self.store)).with_output_types(
+            Page, blocks_read=tuple[str, str, int]
+        ).with_outputs(_ReadStagedPages.READ, main="pages")
+        return StagedPages(parted.pages, parted[_ReadStagedPages.READ])

@@ -2,8 +2,9 @@
 
 A block of articles is two Arrow files (IPC file format) of equal length: ``.articles`` with the
 records and their bodies, ``.prints`` with their fingerprints, so that texts are compared without
-reading them. A block of failures is one file, as is a block of fingerprints of the dataset's rows.
-Each appears whole or not at all; its name is a function of what is in it.
+reading them. A block of failures is one file, as is a block of fingerprints of the dataset's rows,
+and a block of other records: fetched pages, polled feeds, fetched links. Each appears whole or not
+at all; its name is a function of what is in it.
 
 A text of a run is referred to by a number: ``block.number << 32 | row``.
 """
@@ -40,9 +41,11 @@ _OPEN_FILES = 16
 ARTICLES = ".articles.arrow"
 PRINTS = ".prints.arrow"
 FAILURES = ".failures.arrow"
+RECORDS = ".records.arrow"
 
 _ARTICLE_SCHEMA = pa.schema([("record", pa.large_binary()), ("body", pa.large_string())])
 _FAILURE_SCHEMA = pa.schema([("failure_id", pa.string()), ("record", pa.large_binary())])
+_RECORD_SCHEMA = pa.schema([("record", pa.large_binary())])
 _PRINT_SCHEMA = pa.schema(
     [
         ("origin", pa.string()),
@@ -163,6 +166,20 @@ def write_failures(store: Store, folder: str, failures: Sequence[Failure]) -> St
     return StagedBlock("failures", path, len(failures))
 
 
+def write_records(
+    store: Store, folder: str, kind: str, records: Sequence[object], origins: Iterable[str]
+) -> StagedBlock:
+    """Stage records of one type, as a block of a ``kind`` that says which; ``origins`` name it.
+
+    Raises:
+        OSError: if the store refuses.
+    """
+    path = _block_path(folder, kind, origins)
+    rows = [{"record": encode_record(record)} for record in records]
+    write_arrow(store, path + RECORDS, _RECORD_SCHEMA, rows, "zstd")
+    return StagedBlock(kind, path, len(records))
+
+
 # ── reading ─────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -203,7 +220,7 @@ class ArrowRows:
 def paths_of_block(block: StagedBlock) -> list[str]:
     """The files that a block consists of, relative to the store."""
     suffixes = {"articles": (ARTICLES, PRINTS), "failures": (FAILURES,), "known": (PRINTS,)}
-    return [block.path + suffix for suffix in suffixes[block.kind]]
+    return [block.path + suffix for suffix in suffixes.get(block.kind, (RECORDS,))]
 
 
 def is_whole(store: Store, path: str) -> bool:
@@ -350,6 +367,20 @@ def read_failures(store: Store, block: StagedBlock) -> Iterator[tuple[str, Failu
         for batch in rows.batches():
             for row in batch.to_pylist():
                 yield row["failure_id"], decode_record(Failure, row["record"])
+    finally:
+        rows.close()
+
+
+Record = TypeVar("Record")
+
+
+def read_records(store: Store, block: StagedBlock, kind: type[Record]) -> Iterator[Record]:
+    """Every record of a block of records of one type, in order."""
+    rows = ArrowRows(store, block.path + RECORDS)
+    try:
+        for batch in rows.batches():
+            for encoded in batch.column("record").to_pylist():
+                yield decode_record(kind, encoded)
     finally:
         rows.close()
 

@@ -1,0 +1,205 @@
+"""Fetching the pages that feed items link to.
+
+``FetchPages``: ``LinkedItem`` → ``FetchedLink``, one each; and for most a ``Page``, or a
+``Failure`` that says why there is none. Bounded or not. A link that several items give is followed
+once. What fails for a time is given a time to be tried again; what was not asked for, because its
+host does not answer or asks for patience, is ``deferred``: it is no failure, and comes again with
+the next run.
+
+What kind of page an answer is, is told from its content, by a function that is an argument.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import NamedTuple
+
+import apache_beam as beam
+from apache_beam import pvalue
+from apache_beam.pvalue import PCollection
+from apache_beam.utils.timestamp import Timestamp
+
+from schemas.records import Failure, FetchedLink, LinkedItem, Page
+from transforms.http_caching import next_attempt
+from transforms.http_client import FetchError, HttpClient, HttpSettings, Response
+from transforms.lanes import lane_of, run_over_hosts, share_of
+
+ReadContent = Callable[[bytes, str, Timestamp], Iterable[Page | Failure]]
+"""Tells what a document is, and reads it: (content, URL, when it was observed)."""
+
+_ACCEPT = "text/html, application/xhtml+xml, text/plain;q=0.8, */*;q=0.5"
+
+
+class Fetched(NamedTuple):
+    """What became of a link, and the page or failure that came of it, if any."""
+
+    outcome: FetchedLink
+    unit: Page | Failure | None = None
+
+
+@dataclass(frozen=True)
+class FetchPlan:
+    """What fetching needs to know beside the links."""
+
+    settings: HttpSettings
+    observed_at: Timestamp
+    """When the run fetches."""
+    read_content: ReadContent
+    lanes: int = 1
+    """In how many shares the hosts, and the requests allowed in all, are spread over workers."""
+
+
+def page_of(link: LinkedItem, response: Response, plan: FetchPlan) -> Fetched:
+    """The page of an answer, with what the feed says of it; or why it is none."""
+    units = list(plan.read_content(response.body, link.url, plan.observed_at))
+    unit = units[0]
+    if len(units) > 1 or (isinstance(unit, Page) and unit.kind == "feed-item"):
+        message = "it is a feed, where the page of an item was expected"
+        return _refused(link, plan, "rejected", "unsupported-kind", message)
+    if isinstance(unit, Failure):
+        failure = replace(unit, stage="fetch", origin=link.url, url=response.url, page=_about(link))
+        return Fetched(FetchedLink(link, failure.kind), failure)
+    page = replace(
+        unit,
+        charset=response.charset,
+        url=response.url,
+        feed_url=link.feed_url,
+        item=link.item,
+    )
+    return Fetched(FetchedLink(link, "page"), page)
+
+
+def problem_of(link: LinkedItem, error: FetchError, plan: FetchPlan) -> Fetched:
+    """What an error means for a link: rejected, to be tried again, or deferred."""
+    if error.is_put_off:
+        return Fetched(FetchedLink(link, "deferred"))
+    if error.is_final:
+        return _refused(link, plan, "rejected", error.reason, error.message)
+    attempts = link.attempts + 1
+    retry_at = next_attempt(
+        plan.observed_at,
+        attempts,
+        retry_after_seconds=error.retry_after_seconds,
+        jitter=_jitter(link.url, attempts),
+    )
+    again = replace(link, attempts=attempts, retry_at=retry_at)
+    return _refused(again, plan, "failed", error.reason, error.message)
+
+
+def _jitter(url: str, attempts: int) -> float:
+    return lane_of(f"//{url}{attempts}", 1_000) / 1_000
+
+
+def _about(link: LinkedItem) -> Page:
+    """What is needed to fetch the page once more."""
+    return Page(
+        origin=link.url,
+        source_uri=link.url,
+        kind="html",
+        content=b"",
+        observed_at=Timestamp(0),
+        url=link.url,
+        feed_url=link.feed_url,
+        item=link.item,
+    )
+
+
+def _refused(link: LinkedItem, plan: FetchPlan, kind: str, reason: str, message: str) -> Fetched:
+    failure = Failure(
+        kind=kind,
+        stage="fetch",
+        reason=reason,
+        message=message,
+        origin=link.url,
+        source_uri=link.url,
+        observed_at=plan.observed_at,
+        url=link.url,
+        page=replace(_about(link), observed_at=plan.observed_at),
+    )
+    return Fetched(FetchedLink(link, kind), failure)
+
+
+def fetch_pages(links: Iterable[LinkedItem], plan: FetchPlan) -> Iterator[Fetched]:
+    """Fetch the pages of links, many hosts at a time; each link comes back once."""
+    now = plan.observed_at.to_utc_datetime(has_tz=True)
+
+    async def fetch(
+        client: HttpClient, link: LinkedItem
+    ) -> tuple[LinkedItem, Response | FetchError]:
+        try:
+            response = await client.get(
+                link.url,
+                headers=link.headers,
+                obeys_robots=True,
+                accept=_ACCEPT,
+                now=now,
+            )
+        except FetchError as error:
+            return link, error
+        return link, response
+
+    by_url: dict[str, LinkedItem] = {}
+    for link in links:
+        if by_url.setdefault(link.url, link) is not link:
+            yield Fetched(FetchedLink(link, "same-page"))
+    for link, answer in run_over_hosts(by_url.items(), fetch, plan.settings):
+        if isinstance(answer, FetchError):
+            yield problem_of(link, answer, plan)
+        else:
+            yield page_of(link, answer, plan)
+
+
+class FetchedPages(NamedTuple):
+    """What ``FetchPages`` gives."""
+
+    outcomes: PCollection[FetchedLink]
+    pages: PCollection[Page]
+    failures: PCollection[Failure]
+
+
+class _Fetch(beam.DoFn):
+    PAGE = "page"
+    FAILURE = "failure"
+
+    def __init__(self, plan: FetchPlan) -> None:
+        self._plan = replace(plan, settings=share_of(plan.settings, plan.lanes))
+
+    def process(
+        self, lane: tuple[int, Iterable[LinkedItem]]
+    ) -> Iterator[FetchedLink | pvalue.TaggedOutput]:
+        # In one order, whatever order the runner brings them in: which of several items that link
+        # to a page it is taken for does not depend on chance.
+        links = sorted(lane[1], key=lambda link: (link.url, link.origin))
+        for outcome, unit in fetch_pages(links, self._plan):
+            yield outcome
+            if isinstance(unit, Page):
+                yield pvalue.TaggedOutput(self.PAGE, unit)
+            elif unit is not None:
+                yield pvalue.TaggedOutput(self.FAILURE, unit)
+
+
+def _in_lane(link: LinkedItem, lanes: int) -> tuple[int, LinkedItem]:
+    return lane_of(link.url, lanes), link
+
+
+@dataclass
+class FetchPages(beam.PTransform):
+    """``LinkedItem`` → ``FetchedLink``, pages and failures; keyed by host, many at a time."""
+
+    plan: FetchPlan
+
+    def expand(self, links: PCollection[LinkedItem]) -> FetchedPages:
+        """Bring all links to a host to one worker, and follow them there."""
+        parted = (
+            links
+            | beam.Map(partial(_in_lane, lanes=self.plan.lanes)).with_output_types(
+                tuple[int, LinkedItem]
+            )
+            | beam.GroupByKey()
+            | beam.ParDo(_Fetch(self.plan))
+            .with_output_types(FetchedLink, page=Page, failure=Failure)
+            .with_outputs(_Fetch.PAGE, _Fetch.FAILURE, main="outcomes")
+        )
+        return FetchedPages(parted.outcomes, parted[_Fetch.PAGE], parted[_Fetch.FAILURE])
