@@ -262,7 +262,11 @@ class LiveFeeds:
         self._steps.watch.feeds = len(due)
         lanes = 1 if self._config.is_local else _LANES
         polling = PollPlan(
-            self._config.http, now, lanes, taken=frozenset(self._taken | self._own_urls())
+            self._config.http,
+            now,
+            lanes,
+            taken=frozenset(self._taken),
+            feeds=frozenset(self._subscriptions),
         )
         self._apply_poll(
             self._steps.head(
@@ -300,10 +304,6 @@ class LiveFeeds:
         if counted != len(links):
             self._faults.append(f"{len(links)} links were to be followed, but {counted} were")
         self._apply_fetch(fetched)
-
-    def _own_urls(self) -> set[str]:
-        """Addresses that failures of feeds have for their origins."""
-        return set(self._subscriptions)
 
     def _with_headers(self, link: LinkedItem) -> LinkedItem:
         subscription = self._subscriptions.get(link.feed_url)

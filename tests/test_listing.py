@@ -71,11 +71,12 @@ def poll(
     subscription: Subscription = FEED,
     now: Timestamp = NOW,
     taken: frozenset[str] = frozenset(),
+    feeds: frozenset[str] = frozenset(),
     status: int = 200,
 ) -> Digest:
     due = DueFeed(subscription, memory or FeedMemory(subscription.url))
     answer = Answer(subscription.url, response(status), parsed, "5a")
-    return digest_poll(due, answer, now, 0.5, taken=taken)
+    return digest_poll(due, answer, now, 0.5, taken=taken, feeds=feeds)
 
 
 def after(digest: Digest) -> FeedMemory:
@@ -186,6 +187,14 @@ def test_validators_are_forgotten_when_a_full_answer_has_none() -> None:
     memory = FeedMemory(FEED.url, etag='"1"')
     answer = Answer(FEED.url, response(200, etag=None), feed(entry()), "5b")
     assert digest_poll(DueFeed(FEED, memory), answer, NOW, 0.5).polled.memory.etag is None
+
+
+def test_an_item_that_links_to_a_feed_has_no_page() -> None:
+    """The feed may be polled in the same run, and fail under that very address."""
+    digest = poll(feed(entry(url=FEED.url)), feeds=frozenset({FEED.url}))
+    assert digest.polled.links == ()
+    assert [failure.reason for failure in digest.failures] == ["empty-item"]
+    assert digest.polled.memory.etag == '"1"'
 
 
 def test_what_the_run_has_already_is_left_and_asked_for_again() -> None:

@@ -86,6 +86,7 @@ def digest_poll(
     jitter: float,
     *,
     taken: Container[str] = frozenset(),
+    feeds: Container[str] = frozenset(),
     max_payload_bytes: int = 1 << 20,
 ) -> Digest:
     """Compare what a feed lists with what is remembered of it.
@@ -96,6 +97,7 @@ def digest_poll(
         now: when it was asked.
         jitter: at least 0, below 1: where in its range a waiting time lies.
         taken: origins that the run has already; items that would have one are left for another.
+        feeds: addresses of all feeds of the run: an item that links to one has no page.
         max_payload_bytes: how much a failure keeps of content that could not be read.
     """
     if answer.problem is not None:
@@ -122,7 +124,7 @@ def digest_poll(
         )
     if answer.parsed is None:
         return Digest(PolledFeed(memory, listed=0, is_unchanged=True), (), ())
-    listing = _Listing(due.subscription, memory, answer.parsed, now, taken)
+    listing = _Listing(due.subscription, memory, answer.parsed, now, taken=taken, feeds=feeds)
     return listing.digest()
 
 
@@ -208,13 +210,16 @@ class _Listing:
         memory: FeedMemory,
         parsed: ParsedFeed,
         now: Timestamp,
+        *,
         taken: Container[str],
+        feeds: Container[str],
     ) -> None:
         self._subscription = subscription
         self._memory = memory
         self._parsed = parsed
         self._now = now
         self._taken = taken
+        self._feeds = feeds
         self._seen = {item.key: item for item in memory.seen}
         self._pending = {link.key: link for link in memory.pending}
         self._pages: list[Page] = []
@@ -257,6 +262,7 @@ class _Listing:
     def _take(self, origin: str, key: str, entry: FeedEntry) -> SeenItem | None:
         """Take an item up if it is new; gives what is to be remembered of it, if it is done."""
         url = _page_url(entry.url)
+        url = None if url in self._feeds else url
         is_own = self._is_own_text(entry, url)
         version = _hash(_said_of_change(entry, with_content=is_own), 8)
         seen = self._seen.get(key)

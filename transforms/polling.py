@@ -238,6 +238,8 @@ class PollPlan:
     """In how many shares the hosts, and the requests allowed in all, are spread over workers."""
     taken: frozenset[str] = frozenset()
     """Origins that the run has already."""
+    feeds: frozenset[str] = frozenset()
+    """Addresses of all feeds of the run."""
     max_payload_bytes: int = 1 << 20
 
 
@@ -256,6 +258,7 @@ def poll_feeds(feeds: Iterable[DueFeed], plan: PollPlan) -> Iterator[Digest]:
             plan.observed_at,
             jitter_of(due.subscription.url, plan.observed_at),
             taken=plan.taken,
+            feeds=plan.feeds,
             max_payload_bytes=plan.max_payload_bytes,
         )
 
