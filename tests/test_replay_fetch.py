@@ -101,6 +101,7 @@ def counts(report: ReplayReport) -> tuple[int, int]:
 # ── asked for once more ─────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.slow
 def test_a_page_that_is_there_again_gives_the_row_that_ingest_would_have_given(
     site: FeedSite, tmp_path: Path
 ) -> None:
@@ -129,6 +130,7 @@ def test_a_page_that_is_still_broken_stays_open_and_adds_no_row(
     assert site.server.paths[asked:] == ["/robots.txt", site.page_path(2)]
 
 
+@pytest.mark.slow
 def test_a_page_that_robots_may_not_have_stays_rejected(site: FeedSite, tmp_path: Path) -> None:
     rules = f"User-agent: *\nDisallow: {site.page_path(2)}\n"
     site.server.set("/robots.txt", rules, content_type="text/plain")
@@ -141,6 +143,7 @@ def test_a_page_that_robots_may_not_have_stays_rejected(site: FeedSite, tmp_path
     assert site.server.visits(site.page_path(2)) == []
 
 
+@pytest.mark.slow
 def test_a_page_that_a_later_run_has_fetched_is_unchanged_and_its_failure_resolved(
     site: FeedSite, tmp_path: Path
 ) -> None:
@@ -156,6 +159,7 @@ def test_a_page_that_a_later_run_has_fetched_is_unchanged_and_its_failure_resolv
     assert [row["resolved_by"] for row in rows(tmp_path, "failures")] == [report.run.run_id]
 
 
+@pytest.mark.slow
 def test_the_secrets_of_a_feed_are_not_kept_with_its_failures(
     site: FeedSite, tmp_path: Path
 ) -> None:
@@ -170,6 +174,7 @@ def test_the_secrets_of_a_feed_are_not_kept_with_its_failures(
     assert sent == ["Bearer swordfish", None]
 
 
+@pytest.mark.slow
 def test_a_feed_that_could_not_be_polled_stays_open_and_is_not_asked(
     site: FeedSite, tmp_path: Path
 ) -> None:
@@ -181,6 +186,7 @@ def test_a_feed_that_could_not_be_polled_stays_open_and_is_not_asked(
     assert site.server.paths[asked:] == []
 
 
+@pytest.mark.slow
 def test_the_command_asks_as_it_is_told_to(site: FeedSite, tmp_path: Path) -> None:
     poll(site, tmp_path)
     mend(site)
@@ -191,6 +197,7 @@ def test_the_command_asks_as_it_is_told_to(site: FeedSite, tmp_path: Path) -> No
     assert last.headers["user-agent"].endswith("(+https://desk.example)")
 
 
+@pytest.mark.slow
 def test_pages_that_could_not_be_fetched_are_kept_in_one_batch(
     site: FeedSite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
