@@ -17,6 +17,10 @@ import pyarrow as pa
 from docs.queries import ACROSS_SCHEMAS, FINISHED_RUNS, OPENING, READING
 from schemas.arrow import ARTICLES, DUPLICATES, FAILURES
 from schemas.records import REASONS
+from transforms import http_caching
+from transforms.http_client import HttpSettings
+from transforms.parsed_feeds import MAX_ITEMS
+from transforms.robots import MAX_ROBOTS_BYTES, MAX_ROBOTS_REDIRECTS
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -79,7 +83,110 @@ def across_lines() -> str:
     return "\n\n".join(blocks) + "\n\npandas and PyArrow need nothing else."
 
 
-COMMANDS = ("ingest", "compact", "replay", "verify")
+def duration(seconds: float) -> str:
+    """A duration in the largest unit that it is a whole number of."""
+    for unit, unit_seconds in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
+        if seconds > unit_seconds and not seconds % unit_seconds:
+            return f"{seconds / unit_seconds:.0f} {unit}s"
+        if seconds == unit_seconds:
+            return f"1 {unit}"
+    return f"{seconds:g} seconds"
+
+
+def limits_table() -> str:
+    """A Markdown table of how the HTTP client is bounded."""
+    settings = HttpSettings()
+    rows = [
+        ("requests at a time, in all", f"{settings.requests_in_all}", "`--requests`"),
+        (
+            "requests at a time to one host and port",
+            f"{settings.requests_per_host}",
+            "`--requests-per-host`",
+        ),
+        ("a connection, and TLS", f"{duration(settings.connect_seconds)} each", ""),
+        ("between two pieces of an answer", duration(settings.read_seconds), ""),
+        (
+            "one request with its redirects, waiting for its turn not counted",
+            duration(settings.whole_seconds),
+            "`--request-timeout`",
+        ),
+        (
+            "a body, as sent and decompressed",
+            f"{settings.max_body_bytes >> 20} MiB",
+            "`--max-body-bytes`",
+        ),
+        ("redirects of one request", f"{settings.max_redirects}", ""),
+        (
+            "a host that does not answer is left alone for the run after",
+            f"{settings.max_host_failures} failures in a row",
+            "",
+        ),
+        (
+            "one host in one run, from its first request on",
+            duration(settings.max_host_seconds),
+            "",
+        ),
+        (
+            "a longer `Crawl-delay` is taken for",
+            duration(settings.max_crawl_delay_seconds),
+            "",
+        ),
+        (
+            "a robots.txt",
+            f"{MAX_ROBOTS_BYTES >> 10} KiB, {MAX_ROBOTS_REDIRECTS} redirects",
+            "",
+        ),
+        ("items of one feed", f"{MAX_ITEMS:,}", "`limit`, for a feed"),
+    ]
+    lines = ["| what | at most | set by |", "|---|---|---|"]
+    return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])
+
+
+def waits_table() -> str:
+    """A Markdown table of when a feed or page is asked for again."""
+    hint, most = (
+        duration(http_caching.MAX_HINT_SECONDS),
+        duration(http_caching.MAX_BACKOFF_SECONDS),
+    )
+    second = duration(2 * http_caching.LEAST_RETRY_SECONDS)
+    asked = duration(http_caching.MAX_RETRY_AFTER_SECONDS)
+    rows = [
+        ("a feed was read", "once its `interval` is over; without one, with the next run"),
+        (
+            "… and its server states `Cache-Control: max-age` or `Expires`, or the feed a `ttl` "
+            "(RSS) or an update period (RSS 1.0)",
+            f"after the longest of these and the interval; hints count for {hint} at most",
+        ),
+        (
+            "… and the feed states `skipHours` or `skipDays`",
+            "then, moved to the first hour that it does not ask to skip",
+        ),
+        ("a feed failed once", "once its interval is over; without one, with the next run"),
+        (
+            "a feed failed again and again",
+            f"after {second}, or twice the interval where that is longer, doubled with each "
+            f"further failure to {most} at most; chance takes off up to half of it, but never of "
+            "the interval. It is never given up",
+        ),
+        (
+            "a server states `Retry-After` with a failure (408, 425, 429, any 5xx)",
+            f"after that, {asked} at most, and not before the interval is over",
+        ),
+        ("a feed is gone (410)", f"after {duration(http_caching.RETIRED_SECONDS)}"),
+        ("a page failed once", "with the next run, or after `Retry-After`"),
+        (
+            "a page failed again",
+            f"after {second}, doubled with each further failure to "
+            f"{duration(http_caching.MAX_ATTEMPT_SECONDS)} at most, less up to half by chance, or "
+            "after `Retry-After` where that is longer; given up after "
+            f"{http_caching.MAX_ATTEMPTS} attempts",
+        ),
+    ]
+    lines = ["| if | it is asked for again |", "|---|---|"]
+    return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])
+
+
+COMMANDS = ("ingest", "feeds", "compact", "replay", "verify")
 
 
 def help_text(command: str) -> str:
@@ -101,6 +208,8 @@ def parts() -> dict[str, str]:
         "duplicates": column_table(DUPLICATES),
         "failures": column_table(FAILURES),
         "reasons": reason_table(),
+        "http-limits": limits_table(),
+        "feed-waits": waits_table(),
         "readers": reader_lines(),
         "finished": f"```sql\n{FINISHED_RUNS}\n```",
         "across": across_lines(),
