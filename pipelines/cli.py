@@ -549,7 +549,9 @@ def _ingest_every(arguments: argparse.Namespace, beam_options: Sequence[str], sa
 
     interval_seconds = parse_duration_seconds(arguments.every)
     make_config = partial(to_config, arguments, beam_options)
-    return DONE if run_every(interval_seconds, make_config, tell) else INTERRUPTED
+    hint = "newsbeam: ending after the round under way; once more ends it at once"
+    is_whole = run_every(interval_seconds, make_config, tell, hint="" if say.quiet else hint)
+    return DONE if is_whole else INTERRUPTED
 
 
 def _feeds(arguments: argparse.Namespace, _: Sequence[str], say: _Speaker) -> int:

@@ -13,17 +13,18 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
+import pickle
 import select
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from multiprocessing import resource_tracker
-from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any
 
+from pipelines import round_process
 from pipelines.config import IngestConfig, UsageError
 from pipelines.dataset import DatasetError, PublishError
 from pipelines.run import ingest
@@ -34,6 +35,7 @@ from transforms.storage import StoreError
 EXPECTED_ERRORS = (RunFailedError, DatasetError, PublishError, DamagedFileError, StoreError)
 """What a run that cannot be carried out raises; anything else is a bug."""
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_STANDARD_ERROR = 2
 
 MakeConfig = Callable[[], IngestConfig]
 """Reads the configuration; a function that can be sent to another process."""
@@ -51,10 +53,16 @@ class Round:
     message: str = ""
     summary: dict[str, Any] | None = None
     """Of the run, if there is one."""
+    seconds: float = 0.0
+    """How long it took, from the start of its process to the end of it."""
 
 
 def run_every(
-    interval_seconds: float, make_config: MakeConfig, tell: Callable[[Round, float], None]
+    interval_seconds: float,
+    make_config: MakeConfig,
+    tell: Callable[[Round, float], None],
+    *,
+    hint: str = "",
 ) -> bool:
     """Carry out rounds until asked to end; whether the last one was let come to its end.
 
@@ -64,11 +72,12 @@ def run_every(
         interval_seconds: from the start of a round to that of the next.
         make_config: gives what to run.
         tell: is told of each round once it is over, and in how many seconds the next begins.
+        hint: a line for standard error, for when it is asked to end while a round is under way.
 
     Raises:
         UsageError: if the first round cannot be carried out as configured.
     """
-    with _Requests() as requests:
+    with _Requests(hint) as requests:
         number = 0
         while not requests.count:
             number += 1
@@ -76,8 +85,9 @@ def run_every(
             done = _carry_out(number, make_config, requests)
             if done.outcome == "usage" and number == 1:
                 raise UsageError(done.message)
-            left_seconds = max(0.0, began + interval_seconds - time.monotonic())
-            tell(done, left_seconds)
+            seconds = time.monotonic() - began
+            left_seconds = max(0.0, interval_seconds - seconds)
+            tell(replace(done, seconds=seconds), left_seconds)
             if not requests.count:
                 requests.wait(left_seconds)
         return requests.count < 2
@@ -86,9 +96,10 @@ def run_every(
 class _Requests:
     """How often this process was asked to end; the second time it ends the round itself."""
 
-    def __init__(self) -> None:
+    def __init__(self, hint: str) -> None:
         self.count = 0
-        self.process: BaseProcess | None = None
+        self._hint = f"{hint}\n".encode() if hint else b""
+        self._process: BaseProcess | None = None
 
     def __enter__(self) -> _Requests:
         # A pipe, for a signal's handler may not take the locks that a waiting thread holds.
@@ -105,8 +116,10 @@ class _Requests:
     def _handle(self, _signal: int, _frame: object) -> None:
         self.count += 1
         os.write(self._spoken, b".")
-        if self.count > 1 and self.process is not None:
-            self.process.terminate()
+        if self._process is not None and self.count > 1:
+            self._process.terminate()
+        elif self._process is not None and self._hint:
+            os.write(_STANDARD_ERROR, self._hint)  # not print: the handler may have cut in on it
 
     def wait(self, seconds: float) -> None:
         """Wait, or until asked to end."""
@@ -114,27 +127,31 @@ class _Requests:
 
     @contextmanager
     def ending(self, process: BaseProcess) -> Iterator[None]:
-        """Let a second request end a process while the block runs."""
-        self.process = process
+        """Let a second request end a process, which is under way, while the block runs."""
+        self._process = process
         try:
+            if self.count > 1:
+                process.terminate()
             yield
         finally:
-            self.process = None
+            self._process = None
 
 
 def _carry_out(number: int, make_config: MakeConfig, requests: _Requests) -> Round:
     context = multiprocessing.get_context("spawn")
     receiving, sending = context.Pipe(duplex=False)
     process = context.Process(
-        target=_run_round, args=(make_config, sending), name=f"newsbeam-round-{number}"
+        target=round_process.main,
+        args=(pickle.dumps(make_config), sending),
+        name=f"newsbeam-round-{number}",
     )
     resource_tracker.ensure_running()  # starting it would unblock what is blocked here
+    # The process is to be deaf to Ctrl-C from its first instant on.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    process.start()
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    sending.close()
     with requests.ending(process), receiving:
-        # The process is deaf to Ctrl-C from its first instant on: see ``_run_round``.
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        process.start()
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-        sending.close()
         try:
             outcome, message, summary = receiving.recv()
         except EOFError:
@@ -148,17 +165,11 @@ def _carry_out(number: int, make_config: MakeConfig, requests: _Requests) -> Rou
     return Round(number, outcome, message, summary)
 
 
-def _run_round(make_config: MakeConfig, sending: Connection) -> None:
-    """What the round's process does."""
-    # Ctrl-C goes to all processes of the terminal's group; whether the round is ended by it is for
-    # the launching process to say.
-    os.setsid()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+def run_round(make_config: MakeConfig) -> tuple[str, str, dict[str, Any] | None]:
+    """What the round's process does: outcome, message and summary of the run."""
     signal.signal(signal.SIGTERM, _interrupt)
     quieten_libraries()
-    with suppress(BrokenPipeError):  # the launching process was killed
-        sending.send(_outcome(make_config))
+    return _outcome(make_config)
 
 
 def quieten_libraries() -> None:
@@ -172,6 +183,7 @@ def quieten_libraries() -> None:
 
 
 def _interrupt(_signal: int, _frame: object) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # should the end of it take too long
     raise KeyboardInterrupt
 
 

@@ -199,6 +199,7 @@ _READERS: dict[Any, Callable[[Any], Any]] = {
     Optional[str]: partial(_or_none, _text),
     Optional[Timestamp]: partial(_or_none, _moment),
     tuple[str, ...]: partial(_each, _text),
+    tuple[int, ...]: partial(_each, _whole),
     tuple[SeenItem, ...]: partial(_each, _seen),
     tuple[LinkedItem, ...]: partial(_each, partial(_record, LinkedItem)),
 }

@@ -8,9 +8,10 @@ import shlex
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.progress import (
@@ -26,7 +27,6 @@ from rich.text import Text
 
 from pipelines.compact import CompactReport
 from pipelines.every import Round
-from pipelines.live import FeedCounts
 from pipelines.replay import ReplayReport
 from pipelines.run import RunReport
 from pipelines.steps import Watch
@@ -162,19 +162,27 @@ def query(output: str) -> str:
     return f"duckdb -c {quoted}"
 
 
-def _feeds_line(feeds: FeedCounts) -> str:
-    """What became of the feeds, in one line."""
-    parts = [f"{feeds.polled} of {feeds.subscribed} feeds polled"]
-    for count, what in (
-        (feeds.unchanged, "unchanged"),
-        (feeds.failed, "failed"),
-        (feeds.not_due, "not due"),
+_PLURALS = {"article": "articles", "revision": "revisions", "duplicate": "duplicates"}
+
+
+def _counted(count: int, noun: str) -> str:
+    """``1 feed``, ``2 feeds``."""
+    return f"{count:,} {noun if count == 1 else noun + 's'}"
+
+
+def _feeds_line(feeds: Mapping[str, Any]) -> str:
+    """What became of the feeds, in a few words."""
+    parts = [f"{feeds['polled']} of {_counted(feeds['subscribed'], 'feed')} polled"]
+    for key, what in (
+        ("unchanged", "unchanged"),
+        ("failed", "failed"),
+        ("not_due", "not due"),
     ):
-        if count:
-            parts.append(f"{count} {what}")
-    parts.append(f"{feeds.links} links")
-    if feeds.deferred:
-        parts.append(f"{feeds.deferred} put off to the next run")
+        if feeds[key]:
+            parts.append(f"{feeds[key]} {what}")
+    parts.append(_counted(feeds["links"], "link"))
+    if feeds["deferred"]:
+        parts.append(f"{feeds['deferred']} put off to the next run")
     return ", ".join(parts)
 
 
@@ -182,17 +190,25 @@ def round_line(done: Round, left_seconds: float) -> str:
     """One round of several in one line."""
     summary = done.summary or {}
     outcomes = [
-        f"{count} {outcome}" for outcome, count in summary.get("outcomes", {}).items() if count
+        f"{count} {outcome if count == 1 else _PLURALS.get(outcome, outcome)}"
+        for outcome, count in summary.get("outcomes", {}).items()
+        if count
     ]
     feeds = summary.get("feeds")
-    polled = f"{feeds['polled']} feeds polled ({feeds['unchanged']} unchanged, " if feeds else ""
-    if feeds:
-        polled += f"{feeds['failed']} failed, {feeds['not_due']} not due); "
+    polled = f"{_feeds_line(feeds)}; " if feeds else ""
     message = f"; {done.message}" if done.message else ""
     return (
-        f"round {done.number}: {polled}{', '.join(outcomes) or 'nothing new'} "
-        f"in {summary.get('seconds', 0):.1f} s; next in {left_seconds:.0f} s{message}"
+        f"round {done.number}: {polled}{', '.join(outcomes) or 'nothing new'}; "
+        f"{done.seconds:.1f} s, the next in {left_seconds:.0f} s{message}"
     )
+
+
+def _inputs(report: RunReport) -> str:
+    """What the run was told to read."""
+    if report.feeds is None:
+        return f"{report.sources} files"
+    feeds = _counted(report.feeds.subscribed, "feed")
+    return f"{report.sources} files and {feeds}" if report.sources else feeds
 
 
 def show_report(console: Console, report: RunReport) -> None:
@@ -200,11 +216,11 @@ def show_report(console: Console, report: RunReport) -> None:
     balance = report.balance
     seconds = max(report.seconds, 0.001)
     console.print(
-        f"[bold]newsbeam[/] {report.run_id}: {report.sources} files, {balance.pages} pages, "
+        f"[bold]newsbeam[/] {report.run_id}: {_inputs(report)}, {balance.pages} pages, "
         f"{balance.units} units in {seconds:.1f} s ({balance.units / seconds:.1f}/s)"
     )
     if report.feeds is not None:
-        console.print(f"  {_feeds_line(report.feeds)}")
+        console.print(f"  {_feeds_line(report.feeds.summary())}")
         if not report.parts and not balance.fault_count:
             due = report.feeds.next_due_at
             when = f"; the next is due at {due.to_rfc3339()}" if due else ""

@@ -261,6 +261,12 @@ class FeedMemory:
     """Whether it answered 410 (Gone)."""
     listed: int = 0
     """Items in it when it was last read."""
+    ttl_seconds: int = 0
+    """How long it asked to be left alone when it was last read (RSS ``ttl``); 0 if it did not."""
+    skip_hours: tuple[int, ...] = ()
+    """Hours in UTC in which it asked not to be polled (RSS ``skipHours``)."""
+    skip_days: tuple[str, ...] = ()
+    """Days on which it asked not to be polled, in English (RSS ``skipDays``)."""
     seen: tuple[SeenItem, ...] = ()
     """Of the items that it still lists."""
     pending: tuple[LinkedItem, ...] = ()

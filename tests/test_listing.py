@@ -214,6 +214,15 @@ def test_a_feed_that_fails_keeps_what_was_seen(reason: str) -> None:
     assert [(it.stage, it.reason) for it in digest.failures] == [("poll", reason)]
 
 
+def test_a_feed_that_has_not_changed_wishes_to_be_left_alone_as_before() -> None:
+    first = poll(replace(feed(entry()), ttl_seconds=3_600))
+    again = poll(None, first.polled.memory, now=LATER, status=304)
+    assert [digest.polled.memory.due_at for digest in (first, again)] == [
+        NOW + 3_600,
+        LATER + 3_600,
+    ]
+
+
 def test_failures_are_forgotten_with_the_first_success() -> None:
     memory = FeedMemory(FEED.url, failures=3, reason="timeout", message="no answer")
     recovered = poll(feed(), memory).polled.memory

@@ -285,20 +285,20 @@ class HttpClient:
             return check_url(url, base=base, allow_private_hosts=allowed)
         except ForbiddenAddress as error:
             where = base or re.sub(r"//[^/?#]*@", "//", url)
-            raise FetchError("forbidden-address", f"{error}.", url=where, is_final=True) from error
+            raise FetchError("forbidden-address", str(error), url=where, is_final=True) from error
 
     def _redirected(self, answer: _Answer, call: _Call) -> CheckedUrl:
         """Where a redirect leads."""
         location = answer.headers.get("location")
         if not location:
-            message = f"It answered {answer.status}, a redirect, but not to where."
+            message = f"it answered {answer.status}, a redirect, but not to where"
             raise _redirect_error(answer, message)
         target = self._checked(location, answer.target.url)
         call.hops.append(answer.target.url)
         if target.url in call.hops:
-            raise _redirect_error(answer, f"It redirects in a circle, back to {target.url}.")
+            raise _redirect_error(answer, f"it redirects in a circle, back to {target.url}")
         if len(call.hops) > call.max_redirects:
-            message = f"It redirects more than {call.max_redirects} times."
+            message = f"it redirects more than {call.max_redirects} times"
             raise _redirect_error(answer, message)
         call.is_permanent = call.is_permanent and answer.status in _PERMANENT
         if call.is_permanent:
@@ -323,7 +323,7 @@ class HttpClient:
         except PutOff as error:
             raise FetchError(
                 error.reason,
-                f"{error}.",
+                str(error),
                 url=target.url,
                 is_put_off=True,
                 retry_after_seconds=error.retry_after_seconds,
@@ -343,12 +343,12 @@ class HttpClient:
         except (OversizedContent, CorruptContent, TruncatedContent, _BrokenOffError) as error:
             raise _body_error(error, target) from error
         except ForbiddenAddress as error:
-            message = f"{error}."
+            message = str(error)
             raise FetchError("forbidden-address", message, url=target.url, is_final=True) from error
         except (TimeoutError, httpcore.TimeoutException) as error:
             raise self._timeout_error(error, target) from error
         except CONNECTION_ERRORS as error:
-            message = f"{target.authority} could not be asked: {_in_words(error)}."
+            message = f"{target.authority} could not be asked: {_in_words(error)}"
             raise FetchError("no-connection", message, url=target.url) from error
         finally:
             call.left_seconds -= loop.time() - started_at
@@ -361,7 +361,7 @@ class HttpClient:
             what = f"nothing for {settings.read_seconds:g} seconds"
         else:
             what = f"no whole answer within {settings.whole_seconds:g} seconds"
-        return FetchError("timeout", f"{target.authority} gave {what}.", url=target.url)
+        return FetchError("timeout", f"{target.authority} gave {what}", url=target.url)
 
     async def _exchange(self, target: CheckedUrl, call: _Call) -> _Answer:
         # A kept connection that its server closed fails before anything is answered; each that
@@ -416,7 +416,7 @@ class HttpClient:
         if isinstance(rules, FetchError):
             raise FetchError(
                 "robots",
-                f"Its site's robots.txt could not be read, which is taken for a no: {rules}",
+                f"its site's robots.txt could not be read, which is taken for a no: {rules}",
                 url=target.url,
                 retry_after_seconds=rules.retry_after_seconds,
                 status=rules.status,
@@ -424,7 +424,7 @@ class HttpClient:
         delay = min(rules.crawl_delay_seconds, self._settings.max_crawl_delay_seconds)
         self._turns.set_delay(target.authority, delay)
         if not rules.allows(target.url):
-            message = f"The robots.txt of {target.authority} asks not to fetch it."
+            message = f"the robots.txt of {target.authority} asks not to fetch it"
             raise FetchError("robots", message, url=target.url, is_final=True)
 
     async def _read_robots(self, target: CheckedUrl, now: datetime) -> RobotsRules | FetchError:
@@ -648,7 +648,7 @@ def _raise_for_status(answer: _Answer, call: _Call) -> None:
     waits = "" if retry_after is None else f", and asks to wait for {retry_after:g} seconds"
     raise FetchError(
         reason,
-        f"{answer.target.authority} answered {status}{waits}.",
+        f"{answer.target.authority} answered {status}{waits}",
         url=answer.target.url,
         is_final=status < 500 and status not in _ASK_AGAIN,
         retry_after_seconds=retry_after,
@@ -664,11 +664,11 @@ def _redirect_error(answer: _Answer, message: str) -> FetchError:
 
 def _body_error(error: Exception, target: CheckedUrl) -> FetchError:
     if isinstance(error, OversizedContent):
-        reason, message = "too-large", f"Its body is too large: {error}."
+        reason, message = "too-large", f"its body is too large: {error}"
     elif isinstance(error, CorruptContent):
-        reason, message = "corrupt", f"Its body is corrupt: {error}."
+        reason, message = "corrupt", f"its body is corrupt: {error}"
     else:
-        reason, message = "truncated", f"Its body broke off: {error}."
+        reason, message = "truncated", f"its body broke off: {error}"
     return FetchError(reason, message, url=target.url, is_final=reason == "too-large")
 
 

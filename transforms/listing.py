@@ -37,6 +37,7 @@ from transforms.http_client import Response
 
 _MAX_ID_CHARS = 500
 _MAX_URL_CHARS = 8_000
+_MAX_TTL_SECONDS = 366 * 86_400
 _SEEN_BEYOND_LISTED = 200
 """Items that are remembered after the feed has ceased to list them: it may list them again."""
 _REFUSALS = frozenset({"forbidden-address", "no-feed"})
@@ -135,15 +136,15 @@ def _if_unchanged(answer: Answer, validator: str | None) -> str | None:
 
 def _due_after_success(due: DueFeed, answer: Answer, now: Timestamp, jitter: float) -> Timestamp:
     moment = now.to_utc_datetime(has_tz=True)
-    parsed = answer.parsed
     headers = answer.response.headers if answer.response else {}
+    wishes = answer.parsed or due.memory  # what has not changed wishes what it wished
     return next_poll(
         now,
         interval_seconds=due.subscription.interval_seconds,
         freshness_seconds=freshness_seconds(headers, moment),
-        ttl_seconds=parsed.ttl_seconds if parsed else None,
-        skip_hours=parsed.skip_hours if parsed else (),
-        skip_days=parsed.skip_days if parsed else (),
+        ttl_seconds=wishes.ttl_seconds,
+        skip_hours=wishes.skip_hours,
+        skip_days=wishes.skip_days,
         jitter=jitter,
     )
 
@@ -164,6 +165,7 @@ def _failed(
     memory = replace(
         memory,
         address="" if is_lost and memory.address else address,
+        title=memory.title or due.subscription.title,
         polled_at=now,
         status=problem.status,
         reason=problem.reason,
@@ -246,6 +248,9 @@ class _Listing:
             title=self._subscription.title or self._parsed.title,
             changed_at=self._now if is_new else self._memory.changed_at,
             listed=len(self._parsed.entries),
+            ttl_seconds=min(self._parsed.ttl_seconds or 0, _MAX_TTL_SECONDS),
+            skip_hours=self._parsed.skip_hours,
+            skip_days=self._parsed.skip_days,
             seen=(*kept.values(), *older[: len(named) + _SEEN_BEYOND_LISTED]),
         )
         if self._has_left_some:  # so that the next poll lists them again
