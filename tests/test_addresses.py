@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given
@@ -11,9 +12,11 @@ from hypothesis import strategies as st
 
 from transforms.addresses import (
     ForbiddenAddress,
+    authority_of,
     check_url,
     forbidden_address,
     literal_address,
+    may_share_secrets,
 )
 
 PRIVATE = [
@@ -186,7 +189,7 @@ def test_a_name_in_other_letters_becomes_ascii() -> None:
         ("/feed", "https://news.example/feed"),
         ("feed", "https://news.example/a/feed"),
         ("//other.example/feed", "https://other.example/feed"),
-        ("http://other.example", "http://other.example"),
+        ("http://other.example", "http://other.example/"),
         ("?page=2", "https://news.example/a/b?page=2"),
     ],
 )
@@ -201,7 +204,95 @@ def test_an_ipv6_address_keeps_its_brackets() -> None:
 
 def test_private_hosts_may_be_allowed() -> None:
     checked = check_url("http://127.1:8080/feed", allow_private_hosts=True)
-    assert checked.authority == "127.1:8080"
+    assert checked.authority == "127.0.0.1:8080"
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        "https://news.example:443/~a/b%2Fc?q=%C3%A4",
+        "HTTPS://NEWS.example./~a/b%2Fc?q=ä",
+        "https://news.example/%7Ea/b%2fc?q=%c3%a4#top",
+        " https://news.example/x/../%7ea/./b%2Fc?q=%C3%A4 ",
+        "https://news.example/x/%2e%2E/%7ea/b%2Fc?q=%C3%A4",
+    ],
+)
+def test_an_address_has_one_spelling(spelling: str) -> None:
+    assert check_url(spelling).url == "https://news.example/~a/b%2Fc?q=%C3%A4"
+
+
+@given(path=st.text(max_size=20), query=st.text(max_size=20))
+def test_an_address_has_one_spelling_however_much_of_it_is_escaped(path: str, query: str) -> None:
+    def everything(text: str) -> str:
+        return "".join(f"%{byte:02x}" for byte in text.encode("utf-8", "replace"))
+
+    def as_needed(text: str) -> str:
+        return quote(text.encode("utf-8", "replace"), safe="")
+
+    site = "http://news.example"
+    escaped = check_url(f"{site}/{everything(path)}?{everything(query)}")
+    plain = check_url(f"{site}/{as_needed(path)}?{as_needed(query)}")
+    assert escaped.url == plain.url
+    assert check_url(escaped.url).url == escaped.url
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("http://news.example/a", "https://news.example/a"),
+        ("http://news.example/a", "http://news.example/a/"),
+        ("http://news.example/a", "http://news.example/a;b"),
+        ("http://news.example/a", "http://news.example/a?"),
+        ("http://news.example/a/b", "http://news.example/a%2Fb"),
+        ("http://news.example/a?b=c&d", "http://news.example/a?b=c%26d"),
+        ("http://news.example/a", "http://news.example:8080/a"),
+    ],
+)
+def test_other_addresses_have_another(first: str, second: str) -> None:
+    assert check_url(first).url != check_url(second).url
+
+
+def test_a_page_is_asked_for_as_its_address_was_written() -> None:
+    checked = check_url("https://news.example/%e2%7E;v=1?")
+    assert checked.request_target == "/%e2%7E;v=1?"
+    assert checked.asked_url == "https://news.example/%e2%7E;v=1?"
+    assert checked.url == "https://news.example/%E2~;v=1?"
+
+
+@pytest.mark.parametrize(
+    ("url", "authority"),
+    [
+        ("https://News.Example./a", "news.example:443"),
+        ("http://zürich.example", "xn--zrich-kva.example:80"),
+        ("http://127.1:8080/", "127.0.0.1:8080"),
+        ("http://[::0001]/", "[::1]:80"),
+        ("ftp://news.example/", ""),
+        ("http://[", ""),
+    ],
+)
+def test_turns_are_kept_by_host_and_port(url: str, authority: str) -> None:
+    assert authority_of(url) == authority
+
+
+@pytest.mark.parametrize(
+    ("url", "may"),
+    [
+        ("http://news.example/other", True),
+        ("http://NEWS.example.:80/", True),
+        ("https://news.example/", True),
+        ("https://news.example:8443/", False),
+        ("http://news.example:8080/", False),
+        ("http://www.news.example/", False),
+        ("ftp://news.example/", False),
+    ],
+)
+def test_a_secret_goes_to_its_own_host_only(url: str, may: bool) -> None:
+    assert may_share_secrets("http://news.example/feed", url) == may
+
+
+def test_a_secret_does_not_go_from_tls_to_none() -> None:
+    assert not may_share_secrets("https://news.example/", "http://news.example/")
+    assert not may_share_secrets("nothing", "nothing")
 
 
 def test_a_name_is_no_literal_address() -> None:
@@ -216,4 +307,6 @@ def test_no_text_makes_the_check_fail(text: str) -> None:
         with suppress(ForbiddenAddress):
             checked = check_url(url)
             assert checked.url.isascii()
-            assert check_url(checked.url) == checked
+            again = check_url(checked.url)
+            assert (again, again.url) == (checked, checked.url)
+            assert authority_of(checked.url) == checked.authority

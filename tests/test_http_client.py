@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import TypeVar
 
 import h2.config
@@ -20,6 +21,7 @@ import pytest
 import trustme
 from web_server import Answer, Request, WebServer, WebServers, Wire
 
+from transforms.connections import TooManyLookups
 from transforms.http_client import (
     DEFAULT_USER_AGENT,
     FetchError,
@@ -106,6 +108,14 @@ def test_proxies_of_the_environment_are_not_used(
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     server.set("/feed", FEED)
     assert ask(server.url("/feed")).status == 200
+
+
+@pytest.mark.parametrize("path", ["/story;v=1", "/story?", "/story;a=1?b;c", "/%e2%7E", "/a//b"])
+def test_a_path_is_asked_for_as_it_is_written(server: WebServer, path: str) -> None:
+    server.set(path, FEED)
+    answer = ask(server.url(path))
+    assert server.paths == [path]
+    assert answer.url == server.url(path)
 
 
 def test_cookies_are_not_sent_back(server: WebServer) -> None:
@@ -204,6 +214,22 @@ def test_a_feed_that_has_not_changed_by_its_date_is_not_sent_again(server: WebSe
     server.set("/feed", FEED, last_modified=date)
     answer = ask(server.url("/feed"), last_modified=date)
     assert (answer.status, answer.last_modified) == (304, date)
+
+
+@pytest.mark.parametrize("tag", [b'"caf\xe9"', b'"caf\xc3\xa9"', b'W/"1"'])
+def test_a_tag_is_sent_back_byte_by_byte(server: WebServer, tag: bytes) -> None:
+    def answer(_: Request, wire: Wire) -> None:
+        wire.send(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nETag: " + tag + b"\r\n\r\n")
+
+    server.set("/feed", answer)
+    ask(server.url("/feed"), etag=ask(server.url("/feed")).etag)
+    assert server.log[1].headers["if-none-match"] == tag.decode("latin-1")
+
+
+def test_a_part_that_nobody_asked_for_is_no_answer(server: WebServer) -> None:
+    server.set("/feed", FEED, status=206, headers={"Content-Range": "bytes 0-20/100"})
+    error = refused(server.url("/feed"))
+    assert (error.reason, error.status) == ("http-status", 206)
 
 
 def test_a_304_that_nobody_asked_for_is_no_answer(server: WebServer) -> None:
@@ -305,6 +331,31 @@ def test_a_host_that_asks_to_wait_is_not_asked_meanwhile(server: WebServer) -> N
     assert server.paths == ["/feed"]
 
 
+@pytest.mark.parametrize("headers", [{}, {"Retry-After": "0"}])
+def test_a_host_that_is_asked_too_much_is_left_alone_though_it_does_not_say_how_long(
+    server: WebServer, headers: dict[str, str]
+) -> None:
+    for number in range(5):
+        server.set(f"/{number}", status=429, headers=headers)
+
+    async def often(client: HttpClient) -> list[Response | FetchError]:
+        return [await outcome(client, server.url(f"/{number}")) for number in range(5)]
+
+    errors = [error for error in with_client(often) if isinstance(error, FetchError)]
+    assert [error.reason for error in errors] == ["rate-limited"] * 5
+    assert [error.is_put_off for error in errors] == [False, False, False, True, True]
+    assert server.paths == ["/0", "/1", "/2"]
+
+
+def test_only_answers_in_a_row_show_that_a_host_is_asked_too_much(server: WebServer) -> None:
+    server.sequence("/feed", [*[Answer(status=429)] * 2, Answer(FEED), *[Answer(status=429)] * 2])
+
+    async def often(client: HttpClient) -> list[int]:
+        return [(await outcome(client, server.url("/feed"))).status for _ in range(5)]
+
+    assert with_client(often) == [429, 429, 200, 429, 429]
+
+
 def test_a_failure_is_not_asked_again_by_itself(server: WebServer) -> None:
     server.sequence("/feed", [Answer(status=500), Answer(FEED)])
 
@@ -357,6 +408,12 @@ def test_a_circle_of_redirects_is_told(server: WebServer) -> None:
     assert (error.reason, error.is_final) == ("redirects", True)
     assert "circle" in error.message
     assert server.paths == ["/a", "/b"]
+
+
+def test_two_spellings_of_an_address_are_no_circle(server: WebServer) -> None:
+    server.redirect("/%C3%A4", "/%c3%a4")
+    server.set("/%c3%a4", FEED)
+    assert ask(server.url("/%C3%A4")).permanent_url == server.url("/%c3%a4")
 
 
 def test_too_many_redirects_are_told(server: WebServer) -> None:
@@ -507,6 +564,27 @@ def test_a_name_that_is_not_resolved_in_time_is_told() -> None:
     assert "no connection within 0.05 seconds" in error.message
 
 
+def test_a_name_that_is_not_looked_up_for_others_is_put_off(server: WebServer) -> None:
+    server.set("/feed", FEED)
+    is_busy = True
+
+    async def resolve(host: str, port: int) -> list[str]:
+        if is_busy:
+            raise TooManyLookups("256 names are being looked up already")
+        return ["127.0.0.1"]
+
+    async def often(client: HttpClient) -> list[Response | FetchError]:
+        nonlocal is_busy
+        url = server.url("/feed", host="news.example")
+        answers = [await outcome(client, url) for _ in range(4)]
+        is_busy = False
+        return [*answers, await outcome(client, url)]
+
+    *busy, last = with_client(often, resolve=resolve)
+    assert [isinstance(one, FetchError) and one.is_put_off for one in busy] == [True] * 4
+    assert isinstance(last, Response)
+
+
 def test_names_and_certificates_are_the_systems_if_nothing_else_is_said(server: WebServer) -> None:
     server.set("/feed", FEED)
     url = server.url("/feed", host="localhost")
@@ -549,19 +627,62 @@ def test_a_slow_body_is_given_up(server: WebServer) -> None:
     assert refused(server.url("/feed"), HURRIED).reason == "timeout"
 
 
+def drip(wire: Wire) -> None:
+    """Send a byte now and then, for as long as somebody listens."""
+    pause = threading.Event()
+    while True:
+        wire.send(b" ")
+        pause.wait(0.01)
+
+
 def test_a_server_that_never_comes_to_an_end_is_given_up(server: WebServer) -> None:
     """Each byte in time, but not the whole."""
 
     def answer(_: Request, wire: Wire) -> None:
         wire.send_head(200)
-        pause = threading.Event()
-        while True:
-            wire.send(b" ")
-            pause.wait(0.01)
+        drip(wire)
 
     server.set("/feed", answer)
     error = refused(server.url("/feed"), replace(SETTINGS, whole_seconds=0.2))
     assert (error.reason, "within 0.2 seconds" in error.message) == ("timeout", True)
+
+
+def test_an_error_whose_body_never_comes_to_an_end_keeps_its_status(server: WebServer) -> None:
+    def answer(_: Request, wire: Wire) -> None:
+        wire.send_head(410, {"Content-Length": "10000"})
+        drip(wire)
+
+    server.set("/feed", answer)
+    error = refused(server.url("/feed"), replace(SETTINGS, whole_seconds=1))
+    assert (error.reason, error.status) == ("gone", 410)
+
+
+def test_a_redirect_whose_body_never_comes_to_an_end_is_followed(server: WebServer) -> None:
+    def answer(_: Request, wire: Wire) -> None:
+        wire.send_head(301, {"Location": "/feed", "Content-Length": "10000"})
+        drip(wire)
+
+    server.set("/old", answer)
+    server.set("/feed", FEED)
+    assert ask(server.url("/old"), replace(SETTINGS, whole_seconds=2)).body == FEED
+
+
+def test_a_host_is_not_blamed_for_the_time_that_others_used_up(server: WebServer) -> None:
+    server.redirect("/old", server.url("/slow", host="target.example"))
+    server.set("/slow", lambda _, wire: wire.wait_for_client_to_leave())
+    server.set("/feed", FEED)
+
+    async def both(client: HttpClient) -> list[Response | FetchError]:
+        old = server.url("/old", host="news.example")
+        return [
+            await outcome(client, old),
+            await outcome(client, server.url("/feed", host="target.example")),
+        ]
+
+    first, second = with_client(both, replace(SETTINGS, whole_seconds=0.5, max_host_failures=1))
+    assert isinstance(first, FetchError)
+    assert (first.reason, "with the redirects" in first.message) == ("timeout", True)
+    assert isinstance(second, Response)
 
 
 def test_an_endless_body_is_given_up_at_the_limit(server: WebServer) -> None:
@@ -810,12 +931,59 @@ def test_a_robots_txt_that_cannot_be_read_denies_all_for_now(
     assert str(status) in error.message
 
 
+def test_that_a_robots_txt_cannot_be_read_is_told_once(server: WebServer) -> None:
+    server.set("/robots.txt", status=500)
+
+    async def often(client: HttpClient) -> list[Response | FetchError]:
+        urls = [server.url(f"/{number}") for number in range(5)]
+        return await asyncio.gather(*(outcome(client, url, obeys_robots=True) for url in urls))
+
+    errors = [error for error in with_client(often) if isinstance(error, FetchError)]
+    assert [error.reason for error in errors] == ["robots"] * 5
+    assert [error.is_put_off for error in errors] == [False, True, True, True, True]
+    assert server.paths == ["/robots.txt"]
+
+
+def test_a_slow_robots_txt_takes_of_the_time_of_a_call(server: WebServer) -> None:
+    """Each in time, but not all of them."""
+    hosts = [f"host-{number}.example" for number in range(4)]
+
+    def allow_slowly(_: Request, __: Wire) -> Answer:
+        threading.Event().wait(0.2)
+        return Answer(b"")
+
+    server.set("/robots.txt", allow_slowly)
+    for host, following in pairwise(hosts):
+        server.redirect("/page", server.url("/page", host=following), host=host)
+    server.set("/page", FEED, host=hosts[-1])
+    first = server.url("/page", host=hosts[0])
+    settings = replace(SETTINGS, whole_seconds=0.5)
+    error = with_client(lambda client: outcome(client, first, obeys_robots=True), settings)
+    assert isinstance(error, FetchError)
+    assert error.reason == "timeout"
+
+
+def test_the_longest_known_rules_are_forgotten_when_they_are_too_many(server: WebServer) -> None:
+    robots(server, "User-agent: *\nDisallow: /private\n" + ("#" * 999 + "\n") * 480)
+    hosts = [f"host-{number}.example" for number in range(20)]
+    server.set("/page", FEED)
+
+    async def use(client: HttpClient) -> None:
+        for host in [*hosts, hosts[-1], hosts[0]]:
+            await client.get(server.url("/page", host=host), now=NOON, obeys_robots=True)
+
+    with_client(use)
+    asked = [visit.host.partition(":")[0] for visit in server.visits("/robots.txt")]
+    assert asked == [*hosts, hosts[0]]
+
+
 def test_a_host_that_cannot_be_reached_denies_all_for_now() -> None:
     with WebServer() as gone:
         url = gone.url("/page")
     error = refused(url, obeys_robots=True)
-    assert (error.reason, error.is_final) == ("robots", False)
-    assert "could not be asked" in error.message
+    assert (error.reason, error.is_final, error.is_put_off) == ("no-connection", False, False)
+    assert "robots.txt could not be read" in error.message
+    assert error.url == url
 
 
 def test_a_host_that_is_down_is_left_alone_whatever_its_robots_txt_would_say() -> None:
@@ -826,7 +994,7 @@ def test_a_host_that_is_down_is_left_alone_whatever_its_robots_txt_would_say() -
         errors = [await outcome(client, url, obeys_robots=True) for _ in range(4)]
         return [(e.reason, e.is_put_off) for e in errors if isinstance(e, FetchError)]
 
-    assert with_client(often) == [*[("robots", False)] * 3, ("no-connection", True)]
+    assert with_client(often) == [*[("no-connection", False)] * 3, ("no-connection", True)]
 
 
 def test_a_robots_txt_may_be_elsewhere(server: WebServer) -> None:
@@ -927,6 +1095,15 @@ def test_a_server_is_verified_by_its_name_though_it_is_asked_by_number(
     assert "certificate is not accepted (Hostname mismatch" in wrong.message
 
 
+def test_a_name_with_a_dot_at_its_end_is_verified_without_it(authority: trustme.CA) -> None:
+    with WebServer(tls=server_tls(authority, "http/1.1")) as server:
+        server.set("/feed", FEED)
+        url = server.url("/feed", host="news.example.")
+        answer = with_client(lambda client: outcome(client, url), tls=client_tls(authority))
+    assert isinstance(answer, Response)
+    assert answer.url == server.url("/feed", host="news.example")
+
+
 def test_a_server_of_an_unknown_authority_is_told(authority: trustme.CA) -> None:
     with WebServer(tls=server_tls(authority)) as server:
         error = refused(server.url("/feed", host="news.example"))
@@ -1005,6 +1182,53 @@ def test_a_body_given_up_over_http_2_does_not_stop_those_after_it(authority: tru
     assert large.reason == "too-large"
     assert isinstance(small, Response)
     assert len(small.body) == 1_000
+
+
+def test_what_becomes_of_a_request_over_http_2_does_not_touch_those_beside_it(
+    authority: trustme.CA,
+) -> None:
+    has_come, may_be_answered = threading.Event(), threading.Event()
+
+    def serve(wire: h2.connection.H2Connection, event: h2.events.RequestReceived) -> None:
+        is_large = dict(event.headers)[b":path"] == b"/large"
+        if not is_large:
+            has_come.set()
+            may_be_answered.wait(30)
+        wire.send_headers(event.stream_id, [(":status", "404" if is_large else "200")])
+        wire.send_data(event.stream_id, bytes(10_000), end_stream=not is_large)
+        if is_large:
+            wire.send_data(event.stream_id, bytes(10_000))
+
+    with http2_server(authority, serve) as server:
+
+        async def use(client: HttpClient) -> list[Response | FetchError]:
+            url = server.url("/feed", host="news.example")
+            feed = asyncio.create_task(outcome(client, url))
+            await asyncio.to_thread(has_come.wait)
+            large = await outcome(client, server.url("/large", host="news.example"))
+            may_be_answered.set()
+            return [await feed, large]
+
+        hurried = replace(SETTINGS, read_seconds=10, whole_seconds=20)
+        feed, large = with_client(use, hurried, tls=client_tls(authority))
+    assert isinstance(feed, Response)
+    assert isinstance(large, FetchError)
+    assert large.status == 404
+
+
+def test_a_short_error_over_http_2_leaves_its_connection_in_use(authority: trustme.CA) -> None:
+    def serve(wire: h2.connection.H2Connection, event: h2.events.RequestReceived) -> None:
+        wire.send_headers(event.stream_id, [(":status", "404")])
+        wire.send_data(event.stream_id, b"not here", end_stream=True)
+
+    with http2_server(authority, serve) as server:
+        url = server.url("/feed", host="news.example")
+
+        async def often(client: HttpClient) -> list[int]:
+            return [(await outcome(client, url)).status for _ in range(3)]
+
+        assert with_client(often, tls=client_tls(authority)) == [404] * 3
+        assert server.connections == 1
 
 
 def _go_away(wire: h2.connection.H2Connection, event: h2.events.RequestReceived) -> None:

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import re
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from urllib.parse import urljoin
 
@@ -81,6 +81,9 @@ _EMBEDDED_V4 = tuple(
 _OWN_NAME = re.compile(r"(?:.*\.)?localhost", re.IGNORECASE)
 _HOST_NAME = re.compile(r"[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_-])?", re.IGNORECASE)
 _NUMBER = re.compile(r"(?:0x[0-9a-f]*|[0-9]+)", re.IGNORECASE)
+_ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
+_UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
+"""What stands for itself, escaped or not (RFC 3986, 2.3)."""
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _MAX_PORT = 65_535
 _MAX_SHOWN_CHARS = 200
@@ -95,18 +98,28 @@ class CheckedUrl:
     """A URL that may be asked, as far as it can be told from how it is written."""
 
     url: str
-    """Normalised, in ASCII, without a fragment."""
+    """The one spelling of its address (RFC 3986, 6.2): in ASCII, with a path, without a default
+    port, a trailing dot of the host, or a fragment; escapes only where needed, in upper case."""
     scheme: str
     """``http`` or ``https``."""
     host: str
-    """In lower case and ASCII, without a trailing dot; IPv6 without brackets."""
+    """In lower case and ASCII, without a trailing dot; an address in its usual spelling, that of
+    IPv6 without brackets."""
     port: int
+    request_target: str = field(compare=False)
+    """Path and query as they are asked for: escapes are as they were written, because there are
+    servers to which ``%e2`` and ``%E2`` are two pages."""
 
     @property
     def authority(self) -> str:
         """``host:port``, whatever the scheme."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.port}"
+
+    @property
+    def asked_url(self) -> str:
+        """``url``, but for path and query, which are as they are asked for."""
+        return f"{_site(self.scheme, self.host, self.port)}{self.request_target}"
 
     @property
     def origin(self) -> str:
@@ -138,13 +151,42 @@ def check_url(
             f"a URL at {_shown(_ascii_host(parsed))} names a user before the host, "
             f"which belongs into a header"
         )
-    host = _ascii_host(parsed).rstrip(".")
     port = _DEFAULT_PORTS[parsed.scheme] if parsed.port is None else parsed.port
     if not 0 < port <= _MAX_PORT:
         raise ForbiddenAddress(f"{_shown(url)} has the port {port}, which cannot be")
-    checked = CheckedUrl(str(parsed), parsed.scheme, host, port)
-    _check_host(host, url, allow_private_hosts)
-    return checked
+    host = _checked_host(_ascii_host(parsed).rstrip("."), url, allow_private_hosts)
+    target = parsed.raw_path.decode("ascii")
+    site = _site(parsed.scheme, host, port)
+    # Read once more: an escaped dot may have made a segment that leads elsewhere (6.2.2.3).
+    path = httpx.URL(site + _ESCAPE.sub(_unescaped, target)).raw_path.decode("ascii")
+    return CheckedUrl(site + path, parsed.scheme, host, port, target)
+
+
+def authority_of(url: str) -> str:
+    """``host:port`` of a URL, as turns are kept by; empty if it cannot be asked at all."""
+    try:
+        return check_url(url, allow_private_hosts=True).authority
+    except ForbiddenAddress:
+        return ""
+
+
+def may_share_secrets(own: str, url: str) -> bool:
+    """Whether what is meant for the host of one URL may be sent to another.
+
+    Args:
+        own: the URL that it is meant for.
+        url: where it would be sent: allowed are the same scheme, host and port, and, from the
+            usual port of http, that of https on the same host.
+    """
+    try:
+        first = check_url(own, allow_private_hosts=True)
+        second = check_url(url, allow_private_hosts=True)
+    except ForbiddenAddress:
+        return False
+    if first.host != second.host:
+        return False
+    ports = (first.scheme, first.port), (second.scheme, second.port)
+    return ports[0] == ports[1] or ports == (("http", 80), ("https", 443))
 
 
 def forbidden_address(ip: str) -> str | None:
@@ -213,7 +255,24 @@ def _ascii_host(url: httpx.URL) -> str:
     return url.raw_host.decode("ascii")
 
 
-def _check_host(host: str, url: str, allow_private_hosts: bool) -> None:
+def _site(scheme: str, host: str, port: int) -> str:
+    """What a URL begins with, in its usual spelling."""
+    shown_host = f"[{host}]" if ":" in host else host
+    shown_port = "" if port == _DEFAULT_PORTS[scheme] else f":{port}"
+    return f"{scheme}://{shown_host}{shown_port}"
+
+
+def _unescaped(escape: re.Match[str]) -> str:
+    character = chr(int(escape[1], 16))
+    return character if character in _UNRESERVED else escape[0].upper()
+
+
+def _checked_host(host: str, url: str, allow_private_hosts: bool) -> str:
+    """A host in its usual spelling.
+
+    Raises:
+        ForbiddenAddress: it is none, or not to be asked.
+    """
     try:
         literal = literal_address(host)
     except ValueError as error:
@@ -221,11 +280,12 @@ def _check_host(host: str, url: str, allow_private_hosts: bool) -> None:
     if literal is None and (not _HOST_NAME.fullmatch(host) or ".." in host):
         raise ForbiddenAddress(f"{_shown(url)} has no host that could be, but {host[:80]!r}")
     if allow_private_hosts:
-        return
+        return literal or host
     if literal is not None and (why := forbidden_address(literal)):
         raise ForbiddenAddress(f"{_shown(url)} leads to {literal}, which is {why}")
     if _OWN_NAME.fullmatch(host):
         raise ForbiddenAddress(f"{_shown(url)} leads to this machine")
+    return literal or host
 
 
 def _shown(url: str) -> str:

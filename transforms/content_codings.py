@@ -84,6 +84,46 @@ class ContentDecoder:
             layer.finish()
 
 
+class BoundedBody:
+    """A body in the making, counted as sent and as decompressed.
+
+    Args:
+        max_bytes: for each of both.
+    """
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._sent_bytes = 0
+        self._content = bytearray()
+
+    def add_sent(self, chunk: bytes) -> None:
+        """Count a piece as it was sent.
+
+        Raises:
+            OversizedContent: it is one too many.
+        """
+        self._sent_bytes += len(chunk)
+        if self._sent_bytes > self._max_bytes:
+            self._refuse()
+
+    def add(self, piece: bytes) -> None:
+        """Add a piece, decompressed.
+
+        Raises:
+            OversizedContent: it is one too many.
+        """
+        self._content += piece
+        if len(self._content) > self._max_bytes:
+            self._refuse()
+
+    def content(self) -> bytes:
+        """All of them."""
+        return bytes(self._content)
+
+    def _refuse(self) -> None:
+        raise OversizedContent(f"it has more than the limit of {self._max_bytes} bytes")
+
+
 class _Decoder(Protocol):
     """One coding. ``pieces`` takes all it is given, and gives what it can of it."""
 

@@ -14,6 +14,7 @@ and no clock read: the moment it is now, and the chance in it, are arguments.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
@@ -35,6 +36,8 @@ RETIRED_SECONDS = 30 * DAY_SECONDS
 """When a feed that is gone (410) is asked again: servers err, too."""
 MAX_ATTEMPTS = 5
 """How often a page is asked for before it is given up."""
+MAX_AGE_SECONDS = 2 * DAY_SECONDS
+"""How old a page is at least when it is given up: an outage may last."""
 MAX_ATTEMPT_SECONDS = 6 * 3_600
 """How long a page that fails is left alone, unless its server asks for longer."""
 MAX_STATED_SECONDS = 366 * DAY_SECONDS
@@ -144,6 +147,7 @@ def next_attempt(
     now: Timestamp,
     attempts: int,
     *,
+    age_seconds: float = math.inf,
     retry_after_seconds: float | None = None,
     jitter: float = 0.0,
 ) -> Timestamp | None:
@@ -152,10 +156,11 @@ def next_attempt(
     Args:
         now: when it was asked for.
         attempts: how often, this time included.
+        age_seconds: since when it is known: it is not given up before ``MAX_AGE_SECONDS``.
         retry_after_seconds: as ``parse_retry_after`` gives it.
         jitter: as for ``next_poll``.
     """
-    if attempts >= MAX_ATTEMPTS:
+    if attempts >= MAX_ATTEMPTS and age_seconds >= MAX_AGE_SECONDS:
         return None
     wait = 0.0
     if attempts > 1:

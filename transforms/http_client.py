@@ -25,7 +25,7 @@ from __future__ import annotations
 import asyncio
 import re
 import ssl
-from collections import defaultdict
+from collections import OrderedDict, defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -36,16 +36,27 @@ from urllib.parse import urlsplit
 import httpcore
 import httpx
 
-from transforms.addresses import CheckedUrl, ForbiddenAddress, check_url, forbidden_address
+from transforms.addresses import (
+    CheckedUrl,
+    ForbiddenAddress,
+    check_url,
+    forbidden_address,
+    may_share_secrets,
+)
 from transforms.connections import (
     CONNECTION_ERRORS,
+    MAX_LOOKUPS,
     CheckedBackend,
     Forbids,
+    OneAtATimePool,
     Resolve,
     SystemResolver,
+    TooManyLookups,
+    in_words,
 )
 from transforms.content_codings import (
     ACCEPTED_CODINGS,
+    BoundedBody,
     ContentDecoder,
     CorruptContent,
     OversizedContent,
@@ -67,10 +78,18 @@ KEPT_SECONDS = 30.0
 """How long a connection that is not used is kept."""
 MAX_DRAINED_BYTES = 16 * 1024
 """The largest body of an error or a redirect that is read, so that its connection can be kept."""
+MAX_DRAINED_SECONDS = 1.0
+"""For how long it is read; and for half of what the whole call may still take."""
+MAX_KEPT_ROBOTS = 512
+"""Of how many sites the rules are kept; and of no more than ``MAX_KEPT_ROBOTS_BYTES``."""
+MAX_KEPT_ROBOTS_BYTES = 4 << 20
+_LONG_ROBOTS_BYTES = 100 * 1024
+"""A longer robots.txt is read in a thread, because others would wait."""
 _PERMANENT = frozenset({301, 308})
 _REDIRECTS = _PERMANENT | {302, 303, 307}
 _ASK_AGAIN = frozenset({408, 425, 429})
 """Of the statuses that say that the request is wrong, those that may change by themselves."""
+_VALIDATORS = ("If-None-Match", "If-Modified-Since")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _UNSENDABLE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
 _NOT_FOR_USERS = frozenset(
@@ -92,7 +111,7 @@ class HttpSettings:
     read_seconds: float = 20
     """Between two pieces of an answer."""
     whole_seconds: float = 60
-    """For one call, redirects included, waiting for one's turn not."""
+    """For one call, redirects and robots.txt included, waiting for one's turn not."""
     requests_per_host: int = 2
     """How many there are at once to one host and port."""
     requests_in_all: int = 64
@@ -104,14 +123,16 @@ class HttpSettings:
     max_crawl_delay_seconds: float = 30
     """What a longer Crawl-delay of a robots.txt is taken for."""
     max_host_failures: int = 3
-    """How often in a row a host may fail to answer before the client leaves it alone for good."""
+    """How often in a row a host may fail to answer, or say that it is asked too much but not how
+    long to wait, before the client leaves it alone for good."""
     max_host_seconds: float = 600
-    """How long one host is asked, from its first request on."""
+    """How long one host is asked: the time in which a request is under way or its crawl delay
+    waited for."""
 
 
 @dataclass(frozen=True)
 class Response:
-    """An answer: 200 to 299, or 304 to a conditional request."""
+    """An answer: 200 to 299 but for 206, which is only a part, or 304 to a conditional request."""
 
     url: str
     """Where it came from, after redirects."""
@@ -128,6 +149,7 @@ class Response:
     content_type: str | None
     """In lower case, without parameters."""
     etag: str | None
+    """As the server sent it, each byte a character (ISO 8859-1)."""
     last_modified: str | None
 
 
@@ -185,17 +207,14 @@ class HttpClient:
     ) -> None:
         _check_value("User-Agent", settings.user_agent)
         self._settings = settings
-        self._resolver = SystemResolver(settings.requests_in_all)
-        self._pool = httpcore.AsyncConnectionPool(
-            ssl_context=tls or httpx.create_ssl_context(),
-            max_connections=None,
-            max_keepalive_connections=settings.requests_in_all,
-            keepalive_expiry=KEPT_SECONDS,
-            http2=True,
-            network_backend=CheckedBackend(
-                resolve or self._resolver,
+        self._pool = OneAtATimePool(
+            tls=tls or httpx.create_ssl_context(),
+            backend=CheckedBackend(
+                resolve or SystemResolver(MAX_LOOKUPS),
                 _allow_any if settings.allow_private_hosts else forbids,
             ),
+            max_kept=settings.requests_in_all,
+            kept_seconds=KEPT_SECONDS,
         )
         self._turns = HostTurns(
             per_host=settings.requests_per_host,
@@ -203,8 +222,10 @@ class HttpClient:
             max_failures=settings.max_host_failures,
             max_host_seconds=settings.max_host_seconds,
         )
-        self._robots: dict[str, RobotsRules | FetchError] = {}
-        self._robots_locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._robots: OrderedDict[str, _Robots] = OrderedDict()
+        """By origin, that of the site last asked last."""
+        self._patience_seconds = min(settings.read_seconds, settings.whole_seconds)
+        """What a host is given to answer before it counts as one that does not."""
         self._timeouts = {
             "connect": settings.connect_seconds,
             "read": settings.read_seconds,
@@ -221,7 +242,6 @@ class HttpClient:
         traceback: TracebackType | None,
     ) -> None:
         await self._pool.aclose()
-        self._resolver.close()
 
     async def get(
         self,
@@ -252,9 +272,9 @@ class HttpClient:
             ValueError: one of ``headers`` cannot be sent.
         """
         stated = {"Accept": accept or "*/*"}
-        for name, value in (("If-None-Match", etag), ("If-Modified-Since", last_modified)):
+        for name, value in zip(_VALIDATORS, (etag, last_modified), strict=True):
             if value and not _UNSENDABLE.search(value):
-                stated[name] = value.strip()
+                stated[name] = value.strip(" \t")
         call = _Call(
             common=stated,
             own=parse_headers(headers),
@@ -293,30 +313,34 @@ class HttpClient:
         if not location:
             message = f"it answered {answer.status}, a redirect, but not to where"
             raise _redirect_error(answer, message)
-        target = self._checked(location, answer.target.url)
-        call.hops.append(answer.target.url)
-        if target.url in call.hops:
-            raise _redirect_error(answer, f"it redirects in a circle, back to {target.url}")
+        target = self._checked(location, answer.target.asked_url)
+        call.hops.append(answer.target.asked_url)
+        if target.asked_url in call.hops:
+            raise _redirect_error(answer, f"it redirects in a circle, back to {target.asked_url}")
         if len(call.hops) > call.max_redirects:
             message = f"it redirects more than {call.max_redirects} times"
             raise _redirect_error(answer, message)
         call.is_permanent = call.is_permanent and answer.status in _PERMANENT
         if call.is_permanent:
-            call.permanent_url = target.url
+            call.permanent_url = target.asked_url
         return target
 
     async def _ask_politely(self, target: CheckedUrl, call: _Call) -> _Answer:
         if call.obeys_robots:
-            await self._check_robots(target, call.now)
+            await self._check_robots(target, call)
         name = target.authority
         try:
             # The outcome is noted before the turn is over: the next in line must know.
             async with self._turns.turn(name, is_delayed=not call.is_robots):
+                own_seconds = call.left_seconds + call.spent_seconds[name]
+                is_hurried = own_seconds < self._patience_seconds
                 try:
                     answer = await self._ask(target, call)
                     _raise_for_status(answer, call)
                 except FetchError as error:
-                    self._turns.note_failure(name, error.reason, error.retry_after_seconds)
+                    # Of a host whose time others have used up, nothing is learnt.
+                    if not error.is_put_off and not (is_hurried and error.reason == "timeout"):
+                        self._turns.note_failure(name, error.reason, error.retry_after_seconds)
                     raise
                 self._turns.note_answer(name)
                 return answer
@@ -324,7 +348,7 @@ class HttpClient:
             raise FetchError(
                 error.reason,
                 str(error),
-                url=target.url,
+                url=target.asked_url,
                 is_put_off=True,
                 retry_after_seconds=error.retry_after_seconds,
             ) from None
@@ -337,23 +361,26 @@ class HttpClient:
         """
         loop = asyncio.get_running_loop()
         started_at = loop.time()
+        url = target.asked_url
         try:
-            async with asyncio.timeout(call.left_seconds):
-                return await self._exchange(target, call)
+            async with asyncio.timeout(call.left_seconds) as limit:
+                return await self._exchange(target, call, limit)
         except (OversizedContent, CorruptContent, TruncatedContent, _BrokenOffError) as error:
             raise _body_error(error, target) from error
         except ForbiddenAddress as error:
-            message = str(error)
-            raise FetchError("forbidden-address", message, url=target.url, is_final=True) from error
+            raise FetchError("forbidden-address", str(error), url=url, is_final=True) from error
+        except TooManyLookups as error:
+            message = f"{target.authority} was not asked: {error}"
+            raise FetchError("no-connection", message, url=url, is_put_off=True) from error
         except (TimeoutError, httpcore.TimeoutException) as error:
-            raise self._timeout_error(error, target) from error
+            raise self._timeout_error(error, target, call) from error
         except CONNECTION_ERRORS as error:
-            message = f"{target.authority} could not be asked: {_in_words(error)}"
-            raise FetchError("no-connection", message, url=target.url) from error
+            message = f"{target.authority} could not be asked: {in_words(error)}"
+            raise FetchError("no-connection", message, url=url) from error
         finally:
-            call.left_seconds -= loop.time() - started_at
+            call.spend(target, loop.time() - started_at)
 
-    def _timeout_error(self, error: Exception, target: CheckedUrl) -> FetchError:
+    def _timeout_error(self, error: Exception, target: CheckedUrl, call: _Call) -> FetchError:
         settings = self._settings
         if isinstance(error, httpcore.ConnectTimeout):
             what = f"no connection within {settings.connect_seconds:g} seconds"
@@ -361,35 +388,34 @@ class HttpClient:
             what = f"nothing for {settings.read_seconds:g} seconds"
         else:
             what = f"no whole answer within {settings.whole_seconds:g} seconds"
-        return FetchError("timeout", f"{target.authority} gave {what}", url=target.url)
+            what += ", with the redirects to it" if call.hops else ""
+        return FetchError("timeout", f"{target.authority} gave {what}", url=target.asked_url)
 
-    async def _exchange(self, target: CheckedUrl, call: _Call) -> _Answer:
+    async def _exchange(self, target: CheckedUrl, call: _Call, limit: asyncio.Timeout) -> _Answer:
         # A kept connection that its server closed fails before anything is answered; each that
         # fails is dropped, so that the last try is on a new one.
         for tries_left in range(self._settings.requests_per_host, -1, -1):
             trace = _Trace()
             request = httpcore.Request(
                 b"GET",
-                target.url,
+                # In parts: of a whole URL, httpcore loses what it takes for parameters.
+                httpcore.URL(
+                    scheme=target.scheme,
+                    host=target.host,
+                    port=target.port,
+                    target=target.request_target,
+                ),
                 headers=self._headers(target, call),
                 extensions={"timeout": self._timeouts, "trace": trace},
             )
             try:
-                response = await self._send(request)
+                response = await self._pool.handle_async_request(request)
             except CONNECTION_ERRORS:
                 if trace.is_new_connection or not tries_left:
                     raise
                 continue
-            return await _read(response, target, call)
+            return await _read(response, target, call, limit)
         raise AssertionError("the last try either answers or raises")
-
-    async def _send(self, request: httpcore.Request) -> httpcore.Response:
-        try:
-            return await self._pool.handle_async_request(request)
-        except ForbiddenAddress:
-            raise
-        except ValueError as error:  # of httpcore, for an HTTP/2 status that is no number
-            raise httpcore.RemoteProtocolError(str(error)) from error
 
     def _headers(self, target: CheckedUrl, call: _Call) -> list[tuple[bytes, bytes]]:
         headers = {
@@ -399,35 +425,52 @@ class HttpClient:
             **call.common,
         }
         merged = {name.lower(): (name, value) for name, value in headers.items()}
-        if call.first is not None and _is_same_host(call.first, target):
+        if call.first is not None and may_share_secrets(call.first.url, target.url):
             merged.update((name.lower(), (name, value)) for name, value in call.own)
-        return [(name.encode("ascii"), value.encode()) for name, value in merged.values()]
+        return [(name.encode("ascii"), _encoded(name, value)) for name, value in merged.values()]
 
     # ── robots.txt ──────────────────────────────────────────────────────────────────────────────
 
-    async def _check_robots(self, target: CheckedUrl, now: datetime) -> None:
+    async def _check_robots(self, target: CheckedUrl, call: _Call) -> None:
         """Raises: FetchError, if the site's robots.txt denies a URL or cannot be read."""
-        if urlsplit(target.url).path == "/robots.txt":
+        if urlsplit(target.asked_url).path == "/robots.txt":
             return
-        async with self._robots_locks[target.origin]:
-            rules = self._robots.get(target.origin)
-            if rules is None:
-                rules = await self._read_robots(target, now)
+        robots = self._robots_of(target)
+        asked_before = robots.asked_seconds
+        try:
+            async with robots.lock:
+                rules = robots.rules or await self._read_robots(robots, target, call)
+        finally:
+            call.spend(target, robots.asked_seconds - asked_before)
         if isinstance(rules, FetchError):
+            is_down = rules.reason in {"no-connection", "timeout"}
+            is_put_off, robots.is_told = robots.is_told, robots.is_told or not is_down
             raise FetchError(
-                "robots",
+                rules.reason if is_down else "robots",
                 f"its site's robots.txt could not be read, which is taken for a no: {rules}",
-                url=target.url,
+                url=target.asked_url,
+                is_put_off=is_put_off,
                 retry_after_seconds=rules.retry_after_seconds,
                 status=rules.status,
             )
         delay = min(rules.crawl_delay_seconds, self._settings.max_crawl_delay_seconds)
         self._turns.set_delay(target.authority, delay)
-        if not rules.allows(target.url):
+        if not rules.allows(target.asked_url):
             message = f"the robots.txt of {target.authority} asks not to fetch it"
-            raise FetchError("robots", message, url=target.url, is_final=True)
+            raise FetchError("robots", message, url=target.asked_url, is_final=True)
 
-    async def _read_robots(self, target: CheckedUrl, now: datetime) -> RobotsRules | FetchError:
+    def _robots_of(self, target: CheckedUrl) -> _Robots:
+        """What is known of a site's robots.txt; what is known longest may be forgotten for it."""
+        robots = self._robots.setdefault(target.origin, _Robots())
+        self._robots.move_to_end(target.origin)
+        kept_bytes = sum(one.size_bytes for one in self._robots.values())
+        while len(self._robots) > MAX_KEPT_ROBOTS or kept_bytes > MAX_KEPT_ROBOTS_BYTES:
+            kept_bytes -= self._robots.popitem(last=False)[1].size_bytes
+        return robots
+
+    async def _read_robots(
+        self, robots: _Robots, target: CheckedUrl, page: _Call
+    ) -> RobotsRules | FetchError:
         """The rules of a site, or why they cannot be read (RFC 9309, 2.3.1); kept for later.
 
         Raises:
@@ -439,13 +482,17 @@ class HttpClient:
             max_bytes=MAX_ROBOTS_BYTES,
             max_redirects=MAX_ROBOTS_REDIRECTS,
             obeys_robots=False,
-            now=now,
-            left_seconds=self._settings.whole_seconds,
+            now=page.now,
+            left_seconds=page.left_seconds,
+            spent_seconds=page.spent_seconds.copy(),
             is_robots=True,
         )
         rules: RobotsRules | FetchError
         try:
-            rules = parse_robots((await self._follow(f"{target.origin}/robots.txt", call)).body)
+            body = (await self._follow(f"{target.origin}/robots.txt", call)).body
+            is_long = len(body) > _LONG_ROBOTS_BYTES
+            rules = await asyncio.to_thread(parse_robots, body) if is_long else parse_robots(body)
+            robots.size_bytes = len(body)
         except FetchError as error:
             if error.is_put_off:
                 raise
@@ -455,7 +502,10 @@ class HttpClient:
                 return error  # not kept: a host that is down is soon put off as such
             is_absent = 400 <= error.status < 500 and error.status != 429
             rules = ALLOW_ALL if is_absent or error.reason == "redirects" else error
-        self._robots[target.origin] = rules
+            error.with_traceback(None)  # kept for long, but not all that it was raised in
+        finally:
+            robots.asked_seconds += page.left_seconds - call.left_seconds
+        robots.rules = rules
         return rules
 
 
@@ -477,6 +527,20 @@ def parse_headers(headers: Sequence[str]) -> list[tuple[str, str]]:
     return parsed
 
 
+@dataclass
+class _Robots:
+    """What is known of the robots.txt of one site."""
+
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held by who asks for it."""
+    rules: RobotsRules | FetchError | None = None
+    size_bytes: int = 0
+    asked_seconds: float = 0.0
+    """How long it has been asked for, which all who waited are charged."""
+    is_told: bool = False
+    """Whether a call was told already that it cannot be read."""
+
+
 # ── one call ────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -493,6 +557,8 @@ class _Call:
     obeys_robots: bool
     now: datetime
     left_seconds: float
+    spent_seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
+    """On each host and port."""
     is_robots: bool = False
     """A robots.txt: what is beyond ``max_bytes`` is not read, and no crawl delay waited for."""
     first: CheckedUrl | None = None
@@ -501,6 +567,10 @@ class _Call:
     is_permanent: bool = True
     """Whether all have done so for good."""
     permanent_url: str | None = None
+
+    def spend(self, target: CheckedUrl, seconds: float) -> None:
+        self.left_seconds -= seconds
+        self.spent_seconds[target.authority] += seconds
 
 
 @dataclass(frozen=True)
@@ -526,22 +596,28 @@ class _Trace:
             self.is_new_connection = True
 
 
-async def _read(response: httpcore.Response, target: CheckedUrl, call: _Call) -> _Answer:
+async def _read(
+    response: httpcore.Response, target: CheckedUrl, call: _Call, limit: asyncio.Timeout
+) -> _Answer:
     """Take what is needed of a response, and close it."""
     headers = dict(httpx.Headers(response.headers).items())
+    # To be sent back byte by byte, whatever the others are written in.
+    latin = httpx.Headers(response.headers, encoding="latin-1")
+    headers |= {name: latin[name] for name in ("etag", "last-modified") if name in latin}
     is_whole = False
     try:
-        if 200 <= response.status < 300:
+        if _is_success(response.status):
             body, is_whole = await _read_body(response, headers, call)
         else:
-            body, is_whole = b"", await _drain(response, headers)
+            limit.reschedule(None)  # the answer is here; the rest has its own, short time
+            body, is_whole = b"", await _drain(response, headers, call.left_seconds)
         return _Answer(target, response.status, headers, body)
     finally:
-        await response.aclose()
         # httpcore would let the rest of a body come over HTTP/2 and fill the connection's window,
-        # until nothing else comes through.
+        # until nothing else comes through. No other request goes over this connection.
         if not is_whole and response.extensions.get("http_version") == b"HTTP/2":
             await response.extensions["network_stream"].aclose()
+        await response.aclose()
 
 
 async def _read_body(
@@ -554,7 +630,7 @@ async def _read_body(
         raise OversizedContent(f"it has {stated} bytes, over the limit of {limit}")
     # Of a robots.txt, what is up to the limit is wanted even if there is more.
     decoder = ContentDecoder(headers.get("content-encoding", ""), limit * (1 + call.is_robots))
-    body = _Body(limit)
+    body = BoundedBody(limit)
     try:
         async for chunk in _chunks(response):
             for piece in decoder.decode(chunk):
@@ -568,43 +644,21 @@ async def _read_body(
     return body.content(), True
 
 
-class _Body:
-    """A body in the making, counted as sent and as decompressed."""
-
-    def __init__(self, max_bytes: int) -> None:
-        self._max_bytes = max_bytes
-        self._sent_bytes = 0
-        self._bytes = 0
-        self._pieces: list[bytes] = []
-
-    def add_sent(self, chunk: bytes) -> None:
-        self._sent_bytes += len(chunk)
-        if self._sent_bytes > self._max_bytes:
-            self._refuse()
-
-    def add(self, piece: bytes) -> None:
-        self._bytes += len(piece)
-        self._pieces.append(piece)
-        if self._bytes > self._max_bytes:
-            self._refuse()
-
-    def content(self) -> bytes:
-        return b"".join(self._pieces)
-
-    def _refuse(self) -> None:
-        raise OversizedContent(f"it has more than the limit of {self._max_bytes} bytes")
-
-
-async def _drain(response: httpcore.Response, headers: Mapping[str, str]) -> bool:
+async def _drain(
+    response: httpcore.Response, headers: Mapping[str, str], left_seconds: float
+) -> bool:
     """Read a short body of no concern, so that the connection can be kept; whether it was read."""
     stated = headers.get("content-length", "")
-    is_short = re.fullmatch(r"[0-9]{1,9}", stated) and int(stated) <= MAX_DRAINED_BYTES
-    if response.status != 304 and not is_short:
+    if stated.isdecimal() and int(stated[:18]) > MAX_DRAINED_BYTES and response.status != 304:
         return False
+    left_bytes = MAX_DRAINED_BYTES
     try:
-        async for _ in _chunks(response):
-            pass
-    except (_BrokenOffError, httpcore.TimeoutException):
+        async with asyncio.timeout(min(MAX_DRAINED_SECONDS, left_seconds / 2)):
+            async for chunk in _chunks(response):
+                left_bytes -= len(chunk)
+                if left_bytes < 0:
+                    return False
+    except (_BrokenOffError, TimeoutError, httpcore.TimeoutException):
         return False
     return True
 
@@ -614,14 +668,14 @@ async def _chunks(response: httpcore.Response) -> AsyncIterator[bytes]:
         async for chunk in response.aiter_stream():
             yield chunk
     except CONNECTION_ERRORS as error:
-        raise _BrokenOffError(_in_words(error)) from error
+        raise _BrokenOffError(in_words(error)) from error
 
 
 def _response(answer: _Answer, call: _Call) -> Response:
     content_type = answer.headers.get("content-type", "")
     charset = _CHARSET.search(content_type)
     return Response(
-        url=answer.target.url,
+        url=answer.target.asked_url,
         permanent_url=call.permanent_url,
         status=answer.status,
         headers=answer.headers,
@@ -633,11 +687,16 @@ def _response(answer: _Answer, call: _Call) -> Response:
     )
 
 
+def _is_success(status: int) -> bool:
+    """Whether the body is what was asked for; 206 is a part, for which nobody asked."""
+    return 200 <= status < 300 and status != 206
+
+
 def _raise_for_status(answer: _Answer, call: _Call) -> None:
     """Raises: FetchError, for a status that is neither a success nor a redirect."""
     status = answer.status
-    is_conditional = {"If-None-Match", "If-Modified-Since"} & call.common.keys()
-    if 200 <= status < 300 or status in _REDIRECTS or (status == 304 and is_conditional):
+    is_conditional = not call.common.keys().isdisjoint(_VALIDATORS)
+    if _is_success(status) or status in _REDIRECTS or (status == 304 and is_conditional):
         return
     reasons = {404: "not-found", 410: "gone", 429: "rate-limited", 503: "rate-limited"}
     reason = reasons.get(status, "http-status")
@@ -649,7 +708,7 @@ def _raise_for_status(answer: _Answer, call: _Call) -> None:
     raise FetchError(
         reason,
         f"{answer.target.authority} answered {status}{waits}",
-        url=answer.target.url,
+        url=answer.target.asked_url,
         is_final=status < 500 and status not in _ASK_AGAIN,
         retry_after_seconds=retry_after,
         status=status,
@@ -658,7 +717,7 @@ def _raise_for_status(answer: _Answer, call: _Call) -> None:
 
 def _redirect_error(answer: _Answer, message: str) -> FetchError:
     return FetchError(
-        "redirects", message, url=answer.target.url, is_final=True, status=answer.status
+        "redirects", message, url=answer.target.asked_url, is_final=True, status=answer.status
     )
 
 
@@ -669,35 +728,19 @@ def _body_error(error: Exception, target: CheckedUrl) -> FetchError:
         reason, message = "corrupt", f"its body is corrupt: {error}"
     else:
         reason, message = "truncated", f"its body broke off: {error}"
-    return FetchError(reason, message, url=target.url, is_final=reason == "too-large")
-
-
-def _in_words(error: BaseException) -> str:
-    """What an error of a connection says, without what is about Python."""
-    # httpcore hands the error that it stands for on as an argument.
-    inner = error.args[0] if error.args and isinstance(error.args[0], BaseException) else None
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"its certificate is not accepted ({error.verify_message})"
-    if isinstance(error, ssl.SSLError):
-        return f"TLS failed ({error.reason or error.strerror or 'broken off'})"
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    if inner is not None:
-        return _in_words(inner)
-    text = " ".join(str(error).split())[:200].rstrip(".")
-    return text or "the connection was broken off"
+    return FetchError(reason, message, url=target.asked_url, is_final=reason == "too-large")
 
 
 def _allow_any(_: str) -> None:
     """Forbids nothing."""
 
 
-def _is_same_host(first: CheckedUrl, target: CheckedUrl) -> bool:
-    """Whether what is meant for one may be sent to the other: its own host, or that with TLS."""
-    if first.host != target.host:
-        return False
-    ports = (first.scheme, first.port), (target.scheme, target.port)
-    return ports[0] == ports[1] or ports == (("http", 80), ("https", 443))
+def _encoded(name: str, value: str) -> bytes:
+    """The value of a header as it is sent: a validator, as it came."""
+    try:
+        return value.encode("latin-1" if name in _VALIDATORS else "utf-8")
+    except UnicodeEncodeError:
+        return value.encode()
 
 
 def _check_value(name: str, value: str) -> None:

@@ -8,8 +8,8 @@ caller calls one, such as ``news.example:443``. Moments are of the event loop's 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 
 _FAILURES_OF_HOST = frozenset({"no-connection", "timeout"})
@@ -37,12 +37,37 @@ class _Host:
     delay_seconds: float = 0.0
     free_at: float = 0.0
     """When the crawl delay since the last request is over."""
-    first_asked_at: float | None = None
+    busy_seconds: float = 0.0
+    """For how long it was asked, or its crawl delay waited for, until ``busy_since``."""
+    busy_since: float = 0.0
+    busy_count: int = 0
+    """How many ask it, or wait for its crawl delay, now."""
     wait_until: float = 0.0
     """Until when it asked to be left alone."""
     failures: int = 0
     """How often in a row it did not answer."""
     failed_as: str = ""
+    refusals: int = 0
+    """How often in a row it said that it is asked too much, but not how long to wait."""
+
+    def used_seconds(self, now: float) -> float:
+        """Of the time that it may be asked."""
+        return self.busy_seconds + (now - self.busy_since if self.busy_count else 0.0)
+
+    @contextmanager
+    def busy(self) -> Iterator[None]:
+        """Count the time."""
+        loop = asyncio.get_running_loop()
+        if not self.busy_count:
+            self.busy_since = loop.time()
+        self.busy_count += 1
+        try:
+            yield
+        finally:
+            now = loop.time()
+            self.busy_seconds = self.used_seconds(now)
+            self.busy_since = now
+            self.busy_count -= 1
 
 
 class HostTurns:
@@ -51,8 +76,10 @@ class HostTurns:
     Args:
         per_host: how many requests there are at once to one host.
         in_all: how many there are at once.
-        max_failures: how often in a row a host may fail to answer.
-        max_host_seconds: how long one host is asked, from its first request on.
+        max_failures: how often in a row a host may fail to answer, or say that it is asked too much
+            and not how long to wait.
+        max_host_seconds: how long one host is asked, the time counted in which a request is under
+            way or its crawl delay waited for.
     """
 
     def __init__(
@@ -82,16 +109,16 @@ class HostTurns:
             if host.delay_seconds and is_delayed:
                 await held.enter_async_context(host.lane)
                 self._check(name, host, max(loop.time(), host.free_at))
-                await asyncio.sleep(max(0.0, host.free_at - loop.time()))
+                with host.busy():
+                    await asyncio.sleep(max(0.0, host.free_at - loop.time()))
             # First the host's: who waits for a slow host takes no place from others.
             await held.enter_async_context(host.slots)
             await held.enter_async_context(self._in_all)
             now = loop.time()
             self._check(name, host, now)
-            if host.first_asked_at is None:
-                host.first_asked_at = now
             if is_delayed:
                 host.free_at = now + host.delay_seconds
+            held.enter_context(host.busy())
             yield
 
     def set_delay(self, name: str, seconds: float) -> None:
@@ -100,7 +127,8 @@ class HostTurns:
 
     def note_answer(self, name: str) -> None:
         """A host has answered."""
-        self._host(name).failures = 0
+        host = self._host(name)
+        host.failures = host.refusals = 0
 
     def note_failure(self, name: str, reason: str, retry_after_seconds: float | None) -> None:
         """A request to a host has failed.
@@ -114,11 +142,14 @@ class HostTurns:
         if reason in _FAILURES_OF_HOST:
             host.failures += 1
             host.failed_as = reason
-        elif reason not in _NOT_ABOUT_HOST:
+        elif reason == "rate-limited":
             host.failures = 0
-        if reason == "rate-limited" and retry_after_seconds:
-            until = asyncio.get_running_loop().time() + retry_after_seconds
+            wait_seconds = retry_after_seconds or 0.0
+            host.refusals = 0 if wait_seconds > 0 else host.refusals + 1
+            until = asyncio.get_running_loop().time() + wait_seconds
             host.wait_until = max(host.wait_until, until)
+        elif reason not in _NOT_ABOUT_HOST:
+            host.failures = host.refusals = 0
 
     def _host(self, name: str) -> _Host:
         host = self._hosts.get(name)
@@ -133,14 +164,19 @@ class HostTurns:
             raise PutOff(
                 host.failed_as, f"{name} did not answer {times}, and is left alone for now"
             )
+        if host.refusals >= self._max_failures:
+            times = f"{host.refusals} times in a row"
+            raise PutOff(
+                "rate-limited", f"{name} said {times} that it is asked too much, and is left alone"
+            )
+        now = asyncio.get_running_loop().time()
         if at < host.wait_until:
-            left = host.wait_until - asyncio.get_running_loop().time()
+            left = host.wait_until - now
             raise PutOff(
                 "rate-limited",
                 f"{name} asked to be left alone for another {left:.0f} seconds",
                 retry_after_seconds=left,
             )
-        first_asked_at = at if host.first_asked_at is None else host.first_asked_at
-        if at >= first_asked_at + self._max_host_seconds:
+        if host.used_seconds(now) + max(0.0, at - now) >= self._max_host_seconds:
             most = f"{self._max_host_seconds:g} seconds"
             raise PutOff("timeout", f"{name} has been asked for {most}; the rest is put off")
