@@ -122,7 +122,7 @@ def limits_table() -> str:
             "",
         ),
         (
-            "one host in one run, from its first request on",
+            "one host in one run, of time in which it is asked",
             duration(settings.max_host_seconds),
             "",
         ),
@@ -179,7 +179,8 @@ def waits_table() -> str:
             f"after {second}, doubled with each further failure to "
             f"{duration(http_caching.MAX_ATTEMPT_SECONDS)} at most, less up to half by chance, or "
             "after `Retry-After` where that is longer; given up after "
-            f"{http_caching.MAX_ATTEMPTS} attempts",
+            f"{http_caching.MAX_ATTEMPTS} attempts, but not before "
+            f"{duration(http_caching.MAX_AGE_SECONDS)} are over since it was first listed",
         ),
     ]
     lines = ["| if | it is asked for again |", "|---|---|"]

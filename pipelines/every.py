@@ -90,7 +90,7 @@ def run_every(
             tell(replace(done, seconds=seconds), left_seconds)
             if not requests.count:
                 requests.wait(left_seconds)
-        return requests.count < 2
+        return requests.count < 2 and done.outcome != "interrupted"
 
 
 class _Requests:
@@ -117,7 +117,7 @@ class _Requests:
         self.count += 1
         os.write(self._spoken, b".")
         if self._process is not None and self.count > 1:
-            self._process.terminate()
+            _end(self._process)
         elif self._process is not None and self._hint:
             os.write(_STANDARD_ERROR, self._hint)  # not print: the handler may have cut in on it
 
@@ -131,10 +131,16 @@ class _Requests:
         self._process = process
         try:
             if self.count > 1:
-                process.terminate()
+                _end(process)
             yield
         finally:
             self._process = None
+
+
+def _end(process: BaseProcess) -> None:
+    """End a round at once. Not by SIGTERM, to which it is deaf: see ``round_process``."""
+    if process.pid is not None and process.is_alive():
+        os.kill(process.pid, signal.SIGUSR1)
 
 
 def _carry_out(number: int, make_config: MakeConfig, requests: _Requests) -> Round:
@@ -146,10 +152,10 @@ def _carry_out(number: int, make_config: MakeConfig, requests: _Requests) -> Rou
         name=f"newsbeam-round-{number}",
     )
     resource_tracker.ensure_running()  # starting it would unblock what is blocked here
-    # The process is to be deaf to Ctrl-C from its first instant on.
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    # The process is to be deaf to them from its first instant on.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     process.start()
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
     sending.close()
     with requests.ending(process), receiving:
         try:
@@ -167,7 +173,7 @@ def _carry_out(number: int, make_config: MakeConfig, requests: _Requests) -> Rou
 
 def run_round(make_config: MakeConfig) -> tuple[str, str, dict[str, Any] | None]:
     """What the round's process does: outcome, message and summary of the run."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGUSR1, _interrupt)
     quieten_libraries()
     return _outcome(make_config)
 
@@ -183,7 +189,7 @@ def quieten_libraries() -> None:
 
 
 def _interrupt(_signal: int, _frame: object) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # should the end of it take too long
+    signal.signal(signal.SIGUSR1, signal.SIG_DFL)  # should the end of it take too long
     raise KeyboardInterrupt
 
 

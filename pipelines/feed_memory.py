@@ -82,7 +82,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Timestamp):
         return _iso(value)
     if isinstance(value, SeenItem):
-        return [value.key, value.version]
+        return [value.key, value.version, value.first_seen]
     if isinstance(value, tuple):
         return [_plain(one) for one in value]
     if is_dataclass(value):
@@ -177,8 +177,8 @@ def _moment(value: Any) -> Timestamp:
 
 
 def _seen(value: Any) -> SeenItem:
-    key, version = _check_type(value, list)
-    return SeenItem(_check_type(key, str), _check_type(version, str))
+    key, version, first_seen = _check_type(value, list)
+    return SeenItem(_text(key), _text(version), _whole(first_seen))
 
 
 def _each(read: Callable[[Any], T], value: Any) -> tuple[T, ...]:

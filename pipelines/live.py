@@ -52,9 +52,9 @@ from schemas.records import (
     WrittenFile,
 )
 from transforms.accounts import GIVES_UNIT
+from transforms.addresses import may_share_secrets
 from transforms.compaction import open_parquet
-from transforms.fetching import FetchPlan
-from transforms.lanes import authority_of
+from transforms.fetching import FetchPlan, is_to_be_tried
 from transforms.listing import due_links
 from transforms.polling import PollPlan
 from transforms.reading import ReadLimits, read_content
@@ -140,11 +140,13 @@ def is_due(memory: FeedMemory, now: Timestamp, *, polls_all: bool = False) -> bo
     """
     if memory.due_at is None or memory.polled_at is None or memory.due_at <= now:
         return True
+    if memory.polled_at > now:  # the clock was ahead then
+        return True
+    if memory.reason == "rate-limited":
+        return False
     wait_micros = memory.due_at.micros - memory.polled_at.micros
     early = min(wait_micros * _EARLY_SHARE, _EARLY_SECONDS * 1e6)
-    return memory.due_at.micros - early <= now.micros or (
-        polls_all and memory.reason != "rate-limited"
-    )
+    return polls_all or memory.due_at.micros - early <= now.micros
 
 
 class LiveFeeds:
@@ -178,7 +180,8 @@ class LiveFeeds:
         self._taken: set[str] = set()
         """Origins that the run has."""
         self._faults: list[str] = []
-        self._listed_unchanged = 0
+        self._unchanged: dict[str, int] = {}
+        """Items that each feed lists as they were."""
         self._retried = 0
 
     def run(self, now: Timestamp) -> Live:
@@ -224,6 +227,8 @@ class LiveFeeds:
                 continue
             block = StagedBlock(PAGES, path, 0)
             urls = {page.origin for page in read_records(self._store, block, Page)}
+            if urls & self._taken:  # of a bundle that was repeated
+                continue
             self._found.append(replace(block, rows=len(urls)))
             self._taken |= urls
             taken_for: dict[str, str] = {}
@@ -251,7 +256,8 @@ class LiveFeeds:
             for url in self._subscriptions
             if (memory := self._memories.get(url)) is not None
             for link in due_links(memory, now)
-            if link.url not in self._taken
+            # One that is a feed's by now may fail under that very address.
+            if link.url not in self._taken and link.url not in self._subscriptions
         }
         self._retried += len(waiting.keys() - self._links.keys())
         return waiting
@@ -307,7 +313,7 @@ class LiveFeeds:
 
     def _with_headers(self, link: LinkedItem) -> LinkedItem:
         subscription = self._subscriptions.get(link.feed_url)
-        if subscription is None or authority_of(link.url) != authority_of(subscription.url):
+        if subscription is None or not may_share_secrets(subscription.url, link.url):
             return link
         return replace(link, headers=subscription.headers)
 
@@ -319,8 +325,10 @@ class LiveFeeds:
             if block.kind == POLLED:
                 for polled in read_records(self._store, block, PolledFeed):
                     self._polled[polled.memory.url] = polled
-                    self._memories[polled.memory.url] = polled.memory
-                    self._listed_unchanged += polled.unchanged
+                    pending = (*polled.memory.pending, *polled.links)
+                    self._memories[polled.memory.url] = replace(polled.memory, pending=pending)
+                    # What the feed listed in an earlier round of the run was counted there.
+                    self._unchanged.setdefault(polled.memory.url, polled.unchanged)
                     self._links |= {link.origin: link for link in polled.links}
             elif block.kind == PAGES:
                 pages = read_records(self._store, block, Page)
@@ -410,7 +418,8 @@ class LiveFeeds:
 
     def _balance(self) -> Balance:
         outcomes = Counter(fetched.outcome for fetched in self._outcomes)
-        settled = Counter({"unchanged-item": self._listed_unchanged})
+        unchanged = sum(self._unchanged.values())
+        settled = Counter({"unchanged-item": unchanged})
         settled.update({detail: outcomes[outcome] for outcome, detail in _SETTLED.items()})
         tallies = [Tally("unchanged", detail, count) for detail, count in settled.items() if count]
         if outcomes["deferred"]:
@@ -423,7 +432,7 @@ class LiveFeeds:
         staged = sum(block.rows for block in self._page_blocks())
         return Balance(
             sources=len(self._polled),
-            pages=listed + self._listed_unchanged + self._retried - staged,
+            pages=listed + unchanged + self._retried - staged,
             units=sum(tally.count for tally in tallies),
             tallies=tuple(tallies),
             faults=tuple(faults),
@@ -448,19 +457,21 @@ def _round_time(store: Store, folder: str) -> Timestamp | None:
 
 def with_outcomes(memory: FeedMemory, outcomes: Iterable[FetchedLink]) -> FeedMemory:
     """A feed's memory once it is known what became of its links."""
-    pending = {link.origin: link for link in memory.pending}
-    seen = {item.key: item for item in memory.seen}
+    pending = {link.key: link for link in memory.pending}
+    done: dict[str, SeenItem] = {}
     for fetched in outcomes:
         link = fetched.link
-        pending.pop(link.origin, None)
-        if fetched.outcome == "deferred" or (
-            fetched.outcome == "failed" and link.retry_at is not None
-        ):
-            pending[link.origin] = replace(link, headers=())
+        pending.pop(link.key, None)
+        if is_to_be_tried(fetched):
+            pending[link.key] = link
         else:
-            seen = {link.key: SeenItem(link.key, link.version), **seen}
-            seen[link.key] = SeenItem(link.key, link.version)
-    return replace(memory, seen=tuple(seen.values()), pending=tuple(pending.values()))
+            done[link.key] = SeenItem(link.key, link.version, _seconds(link.item.first_seen))
+    older = (item for item in memory.seen if item.key not in done)
+    return replace(memory, seen=(*done.values(), *older), pending=tuple(pending.values()))
+
+
+def _seconds(moment: str | None) -> int:
+    return int(Timestamp.from_rfc3339(moment).seconds()) if moment else 0
 
 
 def _is_forgotten(memory: FeedMemory, now: Timestamp) -> bool:

@@ -30,11 +30,13 @@ def main(order: bytes, sending: Connection) -> None:
         order: what makes the configuration, pickled: unpickling it imports nearly everything.
         sending: where outcome, message and summary are sent, as ``Round`` has them.
     """
-    # Ctrl-C goes to all processes of the terminal's group; whether the round is ended by it is for
-    # the launching process to say. That one has blocked it, so that it cannot come before this.
+    # Ctrl-C goes to all processes of the terminal's group, and a supervisor may send SIGTERM to all
+    # of a service; whether the round is ended by it is for the launching process to say. That one
+    # has blocked both, so that they cannot come before this. Beam's workers inherit the deafness.
     os.setsid()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})
     quieten_imports()
     from pipelines.every import run_round  # noqa: PLC0415 - only now
 

@@ -178,13 +178,13 @@ def ingest(
                     reports.append(
                         _carry_out(
                             part,
-                            # All feeds are polled in the first part.
-                            config if not reports else replace(config, subscriptions=()),
+                            config,
                             dataset,
                             clock,
                             watching=watching,
                             notify=notify,
                             parts=hashes,
+                            polls=not reports,  # all feeds in the first part
                         )
                     )
                 if reports[-1].balance.fault_count:
@@ -273,6 +273,7 @@ def _carry_out(
     watching: Watching | None,
     notify: Notify,
     parts: Collection[str],
+    polls: bool,
 ) -> RunReport:
     """One run, or one part of it: what is published with one commit."""
     began = time.monotonic()
@@ -307,7 +308,7 @@ def _carry_out(
         steps = Steps(config, plan, state, watch, workers)
         with watching(watch) if watching and plan.progress_folder else nullcontext():
             live = Live()
-            if config.subscriptions:
+            if config.subscriptions and polls:
                 memories, note = read_memory(dataset, snapshot)
                 if note:
                     notify(note)
@@ -350,9 +351,10 @@ def _carry_out(
         slices=len(builds),
         resumed_slices=state.resumed,
         parts=int(is_sound and not is_idle),
-        feeds=live.counts if config.subscriptions else None,
+        feeds=live.counts if config.subscriptions and polls else None,
     )
-    if is_idle:
+    if is_idle or (not is_sound and live.reports):
+        # What was polled would not balance the next time either; the feeds are asked anew.
         dataset.store.delete_folder(state.folder)
     elif is_sound:
         dataset.publish(

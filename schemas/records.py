@@ -225,7 +225,9 @@ class SeenItem:
     key: str
     """16 hex digits of a hash of what the item is called in its feed."""
     version: str
-    """8 hex digits of a hash of what the item says of its last change."""
+    """12 hex digits: 8 of a hash of what it is and says of its last change, 4 of its date."""
+    first_seen: int = 0
+    """When a poll first listed it: seconds since 1970."""
 
 
 @record
@@ -265,6 +267,8 @@ class FeedMemory:
     """How long it asked to be left alone when it was last read (RSS ``ttl``); 0 if it did not."""
     skip_hours: tuple[int, ...] = ()
     """Hours in UTC in which it asked not to be polled (RSS ``skipHours``)."""
+    settings: str = ""
+    """Hash of the subscription's settings when it was last read."""
     skip_days: tuple[str, ...] = ()
     """Days on which it asked not to be polled, in English (RSS ``skipDays``)."""
     seen: tuple[SeenItem, ...] = ()

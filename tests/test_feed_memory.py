@@ -43,7 +43,7 @@ MEMORY = FeedMemory(
     polled_at=MOMENT,
     status=200,
     is_retired=True,
-    seen=(SeenItem("0123456789abcdef", "01234567"), SeenItem("fedcba9876543210", "76543210")),
+    seen=(SeenItem("0123456789abcdef", "01234567", 7), SeenItem("fedcba9876543210", "76543210")),
     pending=(LINK,),
 )
 RECORDS = (FeedItem, FeedMemory, LinkedItem, SeenItem)
@@ -119,7 +119,7 @@ def test_a_line_holds_what_is_not_as_by_default() -> None:
         "polled_at": "2026-03-01T09:30:00.000005Z",
         "status": 200,
         "is_retired": True,
-        "seen": [["0123456789abcdef", "01234567"], ["fedcba9876543210", "76543210"]],
+        "seen": [["0123456789abcdef", "01234567", 7], ["fedcba9876543210", "76543210", 0]],
         "pending": [
             {
                 "origin": f"{URL}#ferry-7",

@@ -12,7 +12,13 @@ from feed_site import FeedSite
 from web_server import Answer, WebServer
 
 from schemas.records import Failure, FeedItem, LinkedItem, Page
-from transforms.fetching import Fetched, FetchPlan, fetch_pages
+from transforms.fetching import (
+    EARLY_SECONDS,
+    Fetched,
+    FetchPlan,
+    fetch_pages,
+    is_to_be_tried,
+)
 from transforms.http_client import HttpSettings
 from transforms.reading import ReadLimits, read_content
 
@@ -73,6 +79,45 @@ def test_a_page_that_several_items_link_to_is_fetched_once(server: WebServer) ->
     fetched = fetch(link_to(url, "a"), link_to(url, "b"))
     assert sorted(one.outcome.outcome for one in fetched) == ["page", "same-page"]
     assert server.paths.count(site.page_path(1)) == 1
+
+
+def test_where_a_page_cannot_be_had_all_who_link_to_it_wait_for_it(server: WebServer) -> None:
+    server.set("/a", status=500)
+    url = server.url("/a")
+    fetched = fetch(link_to(url, "a"), link_to(url, "b"))
+    assert sorted(one.outcome.outcome for one in fetched) == ["deferred", "failed"]
+    assert all(is_to_be_tried(one.outcome) for one in fetched)
+
+
+def test_of_several_links_the_one_that_may_show_a_key_is_followed(server: WebServer) -> None:
+    site = FeedSite(server)
+    site.publish(1)
+    url = site.page_url(1)
+    with_key = replace(link_to(url, "b"), headers=("X-Key: open-sesame",))
+    fetched = fetch(link_to(url, "a"), with_key)
+    assert server.visits(site.page_path(1))[0].headers["x-key"] == "open-sesame"
+    assert "open-sesame" not in "".join(map(str, (one.outcome.link.headers for one in fetched)))
+
+
+def seen_for(link: LinkedItem, seconds: int) -> LinkedItem:
+    """A link whose item was first listed so long ago."""
+    return replace(link, item=replace(link.item, first_seen=(NOW - seconds).to_rfc3339()))
+
+
+def test_a_page_that_is_not_there_yet_is_waited_for_for_a_day(server: WebServer) -> None:
+    link = link_to(server.url("/a"))
+    ((young, _),) = fetch(seen_for(link, 60))
+    ((old, _),) = fetch(seen_for(link, EARLY_SECONDS + 60))
+    assert (young.outcome, old.outcome) == ("failed", "rejected")
+    assert young.link.retry_at is not None
+
+
+def test_an_outage_does_not_use_up_the_attempts_of_a_young_item(server: WebServer) -> None:
+    server.set("/a", status=500)
+    link = replace(link_to(server.url("/a")), attempts=20)
+    ((young, _),) = fetch(seen_for(link, 3_600))
+    ((old, _),) = fetch(seen_for(link, 3 * 86_400))
+    assert (is_to_be_tried(young), is_to_be_tried(old)) == (True, False)
 
 
 def test_the_charset_of_the_header_is_kept(server: WebServer) -> None:

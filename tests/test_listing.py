@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from schemas.records import DueFeed, FeedItem, FeedMemory, SeenItem, Subscription
 from transforms.feeds import FeedEntry, ParsedFeed
 from transforms.http_client import Response
-from transforms.listing import Answer, Digest, Problem, digest_poll, due_links
+from transforms.listing import MAX_PENDING, Answer, Digest, Problem, digest_poll, due_links
 
 NOW = Timestamp.from_rfc3339("2026-11-20T12:00:00Z")
 LATER = NOW + 3_600
@@ -113,6 +113,78 @@ def test_an_item_without_its_own_guid_is_known_by_its_link() -> None:
     digest = poll(feed(one, two))
     assert {link.url for link in digest.polled.links} == {one.url, two.url}
     assert poll(feed(two, one), after(digest)).polled.links == ()
+
+
+def test_items_without_guid_that_share_a_link_are_told_apart_by_what_they_say() -> None:
+    alerts = [
+        entry(name, url="https://news.example/alerts", content=f"<p>{name}</p>")._replace(
+            item_id="https://news.example/alerts", about=FeedItem(title=name)
+        )
+        for name in ("flood", "storm")
+    ]
+    digest = poll(feed(*alerts), subscription=replace(FEED, text="feed"))
+    assert len({page.origin for page in digest.pages}) == 2
+
+
+def test_another_link_under_the_same_guid_is_another_page() -> None:
+    """Feeds put links right, and some have one guid for whatever is their latest item."""
+    first = poll(feed(entry("latest", url="https://news.example/monday")))
+    then = poll(feed(entry("latest", url="https://news.example/tuesday")), after(first))
+    assert [link.url for link in then.polled.links] == ["https://news.example/tuesday"]
+
+
+def test_a_query_that_counts_visits_makes_no_other_page() -> None:
+    first = poll(feed(entry(url="https://news.example/a?visit=1")))
+    then = poll(feed(entry(url="https://news.example/a?visit=2")), after(first))
+    assert then.polled.links == ()
+
+
+def dated(name: str, published: str) -> FeedEntry:
+    return entry(name, url=f"https://news.example/{name}")._replace(
+        about=FeedItem(guid=name, published=published)
+    )
+
+
+def test_a_later_date_of_publication_is_a_change() -> None:
+    first = poll(feed(*(dated(name, "2026-11-20T08:00:00Z") for name in "abcd")))
+    items = [dated("a", "2026-11-20T11:00:00Z"), *(dated(n, "2026-11-20T08:00:00Z") for n in "bcd")]
+    assert [link.origin[-1] for link in poll(feed(*items), after(first)).polled.links] == ["a"]
+
+
+def test_dates_that_a_feed_gives_to_all_its_items_anew_are_no_changes() -> None:
+    first = poll(feed(*(dated(name, "2026-11-20T08:00:00Z") for name in "abcd")))
+    items = [dated(name, "2026-11-20T12:00:00Z") for name in "abcd"]
+    assert poll(feed(*items), after(first)).polled.links == ()
+
+
+def test_a_changed_item_was_first_seen_when_it_first_came() -> None:
+    first = poll(feed(entry()))
+    (link,) = first.polled.links
+    seen = SeenItem(link.key, link.version, int(NOW.seconds()))
+    memory = replace(first.polled.memory, seen=(seen,))
+    changed = poll(feed(entry(updated="2026-11-20T12:30:00Z")), memory, now=LATER)
+    assert [one.item.first_seen for one in changed.polled.links] == ["2026-11-20T12:00:00Z"]
+
+
+def test_a_guid_that_is_an_address_is_followed_where_there_is_no_link() -> None:
+    digest = poll(feed(entry("https://news.example/permalink", url=None)))
+    assert [link.url for link in digest.polled.links] == ["https://news.example/permalink"]
+
+
+def test_two_items_have_two_origins_however_long_their_names_are() -> None:
+    names = ["n" * 600 + end for end in "ab"]
+    links = poll(feed(*(entry(n, url=f"https://news.example/{n[-1]}") for n in names))).polled.links
+    again = poll(feed(*(entry(n, url=f"https://news.example/{n[-1]}") for n in names[::-1])))
+    assert {link.origin for link in links} == {link.origin for link in again.polled.links}
+    assert len({link.origin for link in links}) == 2
+
+
+def test_no_more_items_are_taken_up_while_too_many_wait() -> None:
+    (link,) = poll(feed(entry())).polled.links
+    waiting = tuple(replace(link, key=str(n), origin=str(n)) for n in range(MAX_PENDING))
+    digest = poll(feed(entry("new")), FeedMemory(FEED.url, pending=waiting))
+    assert digest.polled.links == ()
+    assert digest.polled.memory.etag is None
 
 
 def test_an_item_that_is_listed_twice_is_one() -> None:
@@ -250,17 +322,36 @@ def test_a_moved_feed_is_remembered_under_the_url_of_its_subscription() -> None:
     assert (memory.url, memory.address) == (FEED.url, "https://moved.example/feed")
 
 
-@pytest.mark.parametrize("reason", ["not-found", "gone", "malformed-feed", "no-feed"])
-def test_an_address_that_has_no_feed_any_more_is_forgotten(reason: str) -> None:
+@pytest.mark.parametrize("reason", ["not-found", "gone", "malformed-feed", "timeout"])
+def test_an_address_that_fails_is_forgotten(reason: str) -> None:
+    """One wrong redirect must not lose a feed for ever."""
     memory = FeedMemory(FEED.url, address="https://moved.example/feed")
     answer = Answer(memory.address, problem=Problem(reason, "no feed there"))
     digest = digest_poll(DueFeed(FEED, memory), answer, NOW, 0.5)
     assert digest.polled.memory.address == ""
 
 
+def test_a_redirect_to_where_nothing_answers_is_not_remembered() -> None:
+    answer = Answer("https://nowhere.example/feed", problem=Problem("no-connection", "no answer"))
+    memory = digest_poll(DueFeed(FEED, FeedMemory(FEED.url)), answer, NOW, 0.5).polled.memory
+    assert memory.address == ""
+
+
+@pytest.mark.parametrize("link", ["https://News.example:443/a#top", "https://news.example/a"])
+def test_a_page_has_one_address_however_it_is_spelt(link: str) -> None:
+    assert poll(feed(entry(url=link))).polled.links[0].url == "https://news.example/a"
+
+
+def test_a_link_with_a_password_in_it_is_none() -> None:
+    digest = poll(feed(entry(url="https://user:secret@news.example/a")))
+    assert digest.polled.links == ()
+    assert "secret" not in repr(digest.failures)
+
+
 def test_links_wait_until_it_is_their_time() -> None:
     (link,) = poll(feed(entry())).polled.links
-    memory = FeedMemory(FEED.url, pending=(link, replace(link, origin="x", retry_at=LATER)))
+    later = replace(link, origin="x", key="x", retry_at=LATER)
+    memory = FeedMemory(FEED.url, pending=(link, later))
     assert [one.origin for one in due_links(memory, NOW)] == [link.origin]
     assert len(list(due_links(memory, LATER))) == 2
 

@@ -67,7 +67,7 @@ class Web:
         self.publish_large(*range(1, LARGE_PAGES + 1))
         self.small.publish(51, 52, 53)
         self.small.publish(54, has_text=True)
-        second.set(self.small.page_path(53), "not here", status=404)
+        second.set(self.small.page_path(53), "not here", status=410)
         copied = FeedSite(first)
         copied.items = {number: self.large.items[number] for number in (1, 2, 3)}
         self.copy_url = self._serve_copy(second, copied.feed())

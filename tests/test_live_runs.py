@@ -219,6 +219,40 @@ def test_a_feed_that_is_not_due_is_polled_on_demand(site: FeedSite, runs: Runs) 
 
 
 @pytest.mark.slow
+def test_a_page_that_becomes_a_subscription_is_no_page_any_more(
+    site: FeedSite, server: WebServer, runs: Runs
+) -> None:
+    """Both may fail under the same address, in one run."""
+    site.publish(1)
+    server.set(site.page_path(1), status=500)
+    runs.run(site.feed_url)
+    runs.run(site.feed_url, site.page_url(1))
+    server.set(site.page_path(1), status=404)
+    assert runs.run(site.feed_url, site.page_url(1)).count("failed") <= 1
+
+
+@pytest.mark.slow
+def test_a_larger_limit_is_heeded_although_the_feed_has_not_changed(
+    site: FeedSite, runs: Runs
+) -> None:
+    site.publish(1, 2, 3)
+    assert runs.run(Subscription(site.feed_url, limit=1)).count("article") == 1
+    assert runs.run(Subscription(site.feed_url, limit=3)).count("article") == 2
+
+
+@pytest.mark.slow
+def test_a_feed_that_was_polled_by_a_clock_that_was_ahead_is_due(
+    site: FeedSite, runs: Runs
+) -> None:
+    site.ttl_minutes = 90
+    site.publish(1)
+    runs.run(site.feed_url, after=-24 * HOUR)
+    report = runs.run(site.feed_url)
+    assert report.feeds is not None
+    assert report.feeds.polled == 1
+
+
+@pytest.mark.slow
 def test_feeds_and_files_go_into_one_run(site: FeedSite, runs: Runs, tmp_path: Path) -> None:
     site.publish(1)
     story = make_story(7)
@@ -276,7 +310,7 @@ def test_what_a_subscription_says_reaches_its_articles(site: FeedSite, runs: Run
 @pytest.mark.slow
 def test_a_feed_counts_what_it_has_given(site: FeedSite, server: WebServer, runs: Runs) -> None:
     site.publish(1, 2, 3)
-    server.set(site.page_path(2), status=404)
+    server.set(site.page_path(2), status=403)
     server.set(site.page_path(3), status=500)
     runs.run(site.feed_url)
     memory = runs.memory(site.feed_url)

@@ -23,6 +23,7 @@ from apache_beam.pvalue import PCollection
 from apache_beam.utils.timestamp import Timestamp
 
 from schemas.records import FetchedLink, LinkedItem
+from transforms.addresses import authority_of
 from transforms.compaction import may_hold_observed, open_parquet
 from transforms.storage import Store
 
@@ -31,6 +32,7 @@ _ADDRESSES = {
     "duplicates": ("origin", "url", "canonical_url"),
     "failures": ("origin", "url"),
 }
+_PAGE_STAGES = pa.array(["fetch", "extract"])
 _END_MICROS = 1 << 62
 
 
@@ -49,7 +51,8 @@ def find_pages(
     Raises:
         OSError: if the file cannot be read, or is damaged.
     """
-    columns = [*_ADDRESSES[table], "observed_at", *(["kind"] if table == "failures" else [])]
+    further = ["kind", "stage"] if table == "failures" else []
+    columns = [*_ADDRESSES[table], "observed_at", *further]
     wanted = (since.micros, _END_MICROS)
     with open_parquet(store, path) as parquet:
         groups = [
@@ -67,11 +70,18 @@ def _found(
     for column in _ADDRESSES[table]:
         is_hit = pc.is_in(batch.column(column), value_set=urls)
         if table == "failures":
-            is_hit = pc.and_(is_hit, pc.equal(batch.column("kind"), "rejected"))
+            is_rejected = pc.equal(batch.column("kind"), "rejected")
+            is_page = pc.is_in(batch.column("stage"), value_set=_PAGE_STAGES)
+            is_hit = pc.and_(is_hit, pc.and_(is_rejected, is_page))
         hits = batch.filter(is_hit)
         seen = pc.cast(hits.column("observed_at"), pa.timestamp("us", "UTC")).cast(pa.int64())
-        for url, micros in zip(hits.column(column).to_pylist(), seen.to_pylist(), strict=True):
-            if micros >= since.micros:
+        columns = (hits.column(name).to_pylist() for name in (column, "url"))
+        for url, fetched_from, micros in zip(*columns, seen.to_pylist(), strict=True):
+            # What a page says of another host's is no evidence that this was read.
+            is_own = column != "canonical_url" or authority_of(url) == authority_of(
+                fetched_from or ""
+            )
+            if micros >= since.micros and is_own:
                 yield url, micros
 
 

@@ -15,7 +15,6 @@ from collections import Counter
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
-from urllib.parse import urldefrag
 
 from apache_beam.utils.timestamp import Timestamp
 
@@ -30,13 +29,19 @@ from schemas.records import (
     SeenItem,
     Subscription,
 )
+from transforms.addresses import ForbiddenAddress, check_url
 from transforms.archives import PartOrigins
 from transforms.feeds import FeedEntry, ParsedFeed, is_whole_article
-from transforms.http_caching import freshness_seconds, next_poll
+from transforms.http_caching import MAX_RETRY_AFTER_SECONDS, freshness_seconds, next_poll
 from transforms.http_client import Response
 
 _MAX_ID_CHARS = 500
 _MAX_URL_CHARS = 8_000
+MAX_PENDING = 5_000
+"""Links of a feed that wait to be followed; further items are taken up once there are fewer."""
+_SAID_DIGITS = 8
+_STAMPED_ITEMS = 3
+"""Known items from which on it tells something that the dates of all have changed."""
 _MAX_TTL_SECONDS = 366 * 86_400
 _SEEN_BEYOND_LISTED = 200
 """Items that are remembered after the feed has ceased to list them: it may list them again."""
@@ -157,14 +162,11 @@ def _failed(
         return Digest(PolledFeed(memory, listed=0, is_put_off=True), (), ())
     failures = memory.failures + 1
     is_retired = problem.reason == "gone"
-    address = memory.address
-    if answer.address and not address:
-        address = answer.address if answer.address != due.subscription.url else ""
-    # What it was moved to, or what a page named, may be wrong by now: the next poll asks anew.
-    is_lost = problem.reason in {"not-found", "gone", "malformed-feed", "no-feed"}
+    # Where it was moved to, or what a page named, may be wrong by now: the next poll asks anew.
+    if memory.address:
+        memory = replace(memory, address="", etag=None, last_modified=None)
     memory = replace(
         memory,
-        address="" if is_lost and memory.address else address,
         title=memory.title or due.subscription.title,
         polled_at=now,
         status=problem.status,
@@ -200,6 +202,7 @@ class _Named(NamedTuple):
     """An item, with what it is called."""
 
     name: str
+    key: str
     entry: FeedEntry
 
 
@@ -223,7 +226,9 @@ class _Listing:
         self._taken = taken
         self._feeds = feeds
         self._seen = {item.key: item for item in memory.seen}
-        self._pending = {link.key: link for link in memory.pending}
+        self._pending = {link.key for link in memory.pending}
+        self._key_of_origin = {link.origin: link.key for link in memory.pending}
+        self._dates_count = True
         self._pages: list[Page] = []
         self._links: list[LinkedItem] = []
         self._failures: list[Failure] = []
@@ -234,10 +239,14 @@ class _Listing:
         """Take the items one after the other."""
         origins = PartOrigins(self._subscription.url)
         named = _newest(_named(self._parsed.entries), self._subscription.limit)
+        self._dates_count = not self._dates_are_stamps(named)
         kept: dict[str, SeenItem] = {}
-        for name, entry in named:
-            origin = origins.of(name[:_MAX_ID_CHARS])
-            item = self._take(origin, _hash(name, 16), entry)
+        for name, key, entry in named:
+            part = name if len(name) <= _MAX_ID_CHARS else f"{name[:_MAX_ID_CHARS]}~{key}"
+            origin = origins.of(part)
+            if self._key_of_origin.get(origin, key) != key:
+                origin = origins.of(f"{part}~{key}")
+            item = self._take(origin, key, entry)
             if item is not None:
                 kept[item.key] = item
         is_new = bool(self._pages or self._links)
@@ -251,6 +260,7 @@ class _Listing:
             ttl_seconds=min(self._parsed.ttl_seconds or 0, _MAX_TTL_SECONDS),
             skip_hours=self._parsed.skip_hours,
             skip_days=self._parsed.skip_days,
+            settings=settings_key(self._subscription),
             seen=(*kept.values(), *older[: len(named) + _SEEN_BEYOND_LISTED]),
         )
         if self._has_left_some:  # so that the next poll lists them again
@@ -266,18 +276,20 @@ class _Listing:
 
     def _take(self, origin: str, key: str, entry: FeedEntry) -> SeenItem | None:
         """Take an item up if it is new; gives what is to be remembered of it, if it is done."""
-        url = _page_url(entry.url)
+        url = _page_url(entry.url or entry.about.guid)
         url = None if url in self._feeds else url
         is_own = self._is_own_text(entry, url)
-        version = _hash(_said_of_change(entry, with_content=is_own), 8)
+        version = _version(entry, url, with_content=is_own)
         seen = self._seen.get(key)
-        if (seen is not None and seen.version == version) or key in self._pending:
+        if self._is_as_it_was(seen, version) or key in self._pending:
             self._unchanged += 1
             return seen
-        if origin in self._taken or (url is not None and url in self._taken):
+        is_taken = origin in self._taken or (url is not None and url in self._taken)
+        if is_taken or len(self._pending) + len(self._links) >= MAX_PENDING:
             self._has_left_some = True
             return seen
-        about = self._about(entry.about)
+        first_seen = seen.first_seen if seen and seen.first_seen else self._now.seconds()
+        about = self._about(entry.about, first_seen)
         if is_own:
             self._pages.append(self._page(origin, entry, about))
         elif url is not None:
@@ -295,7 +307,18 @@ class _Listing:
             return seen
         else:
             self._failures.append(self._empty(origin, entry))
-        return SeenItem(key, version)
+        return SeenItem(key, version, first_seen)
+
+    def _is_as_it_was(self, seen: SeenItem | None, version: str) -> bool:
+        length = None if self._dates_count else _SAID_DIGITS
+        return seen is not None and seen.version[:length] == version[:length]
+
+    def _dates_are_stamps(self, named: Sequence[_Named]) -> bool:
+        """Whether a feed dates its items anew each time, so that their dates say nothing."""
+        known = [(one.entry, seen) for one in named if (seen := self._seen.get(one.key))]
+        return len(known) >= _STAMPED_ITEMS and all(
+            seen.version[_SAID_DIGITS:] != _date_part(entry) for entry, seen in known
+        )
 
     def _is_own_text(self, entry: FeedEntry, url: str | None) -> bool:
         """Whether the article is what the feed gives of the item, not what is on its page."""
@@ -306,7 +329,7 @@ class _Listing:
         text = self._subscription.text
         return text == "feed" or (text == "auto" and is_whole_article(entry))
 
-    def _about(self, item: FeedItem) -> FeedItem:
+    def _about(self, item: FeedItem, first_seen: int) -> FeedItem:
         """What the feed says of an item, with what the subscription says of all."""
         subscription = self._subscription
         return replace(
@@ -315,7 +338,7 @@ class _Listing:
             language=subscription.language or item.language,
             feed_title=item.feed_title or subscription.title,
             topic_hint=subscription.topic,
-            first_seen=self._now.to_rfc3339(),
+            first_seen=Timestamp(first_seen).to_rfc3339(),
         )
 
     def _page(self, origin: str, entry: FeedEntry, about: FeedItem) -> Page:
@@ -347,24 +370,39 @@ class _Listing:
 
 
 def _page_url(link: str | None) -> str | None:
-    """The address of an item's page: its link, as it is asked for."""
+    """The address of an item's page: its link, as it is asked for; None if it can be asked by none.
+
+    Whether it may be asked, as a private one may not, is for the client to say.
+    """
     if link is None or len(link) > _MAX_URL_CHARS:
         return None
-    return urldefrag(link).url
+    try:
+        return check_url(link, allow_private_hosts=True).url
+    except ForbiddenAddress:
+        return None
 
 
 def _named(entries: Sequence[FeedEntry]) -> list[_Named]:
-    """The items with what they are called; one that is listed twice is one."""
-    distinct = {
-        (entry.item_id, entry.url or _content_name(entry)): entry for entry in entries[::-1]
-    }
-    uses = Counter(item_id for item_id, _ in distinct)
-    # Some feeds give all items the same guid.
-    named = [
-        _Named(item_id if uses[item_id] == 1 else otherwise, entry)
-        for (item_id, otherwise), entry in distinct.items()
-    ]
-    return named[::-1]
+    """The items with what they are called; one that is listed twice is one.
+
+    Some feeds give all items the same guid, and some, without guids, the same link.
+    """
+    distinct: dict[tuple[str, ...], FeedEntry] = {}
+    for entry in entries:
+        content = "" if entry.about.guid else _content_name(entry)
+        distinct.setdefault((entry.item_id, entry.url or "", content), entry)
+    ids = Counter(item_id for item_id, _, _ in distinct)
+    links = Counter((item_id, url) for item_id, url, _ in distinct)
+    named = []
+    for (item_id, url, _), entry in distinct.items():
+        if ids[item_id] == 1:
+            kind, name = "id", item_id
+        elif url and links[item_id, url] == 1:
+            kind, name = "link", url
+        else:
+            kind, name = "content", _content_name(entry)
+        named.append(_Named(name, _hash(f"{kind} {name}", 16), entry))
+    return named
 
 
 def _content_name(entry: FeedEntry) -> str:
@@ -379,13 +417,27 @@ def _newest(named: list[_Named], limit: int) -> list[_Named]:
     return dated[:limit]
 
 
-def _said_of_change(entry: FeedEntry, *, with_content: bool) -> str:
-    """What changes when the feed says that an item has changed."""
+def _version(entry: FeedEntry, url: str | None, *, with_content: bool) -> str:
+    """What changes when the feed says that an item has changed, or that it is another one.
+
+    The query of its link is no part of it: some servers count visits there. The date of publication
+    has a part of its own, for there are feeds that date all items anew each time.
+    """
     about = entry.about
-    said = [about.updated or "", about.published or ""]
+    said = [about.updated or "", (url or "").partition("?")[0]]
     if with_content:
         said += [about.title or "", entry.content]
-    return "\n".join(said)
+    return _hash("\n".join(said), _SAID_DIGITS) + _date_part(entry)
+
+
+def _date_part(entry: FeedEntry) -> str:
+    return _hash(entry.about.published or "", 4)
+
+
+def settings_key(subscription: Subscription) -> str:
+    """What decides what is made of a feed's items: where it is another, the feed is read anew."""
+    told = (subscription.limit, subscription.text, subscription.topic, subscription.tags)
+    return _hash(repr((*told, subscription.language)), 8)
 
 
 def _hash(text: str, digits: int) -> str:
@@ -395,5 +447,6 @@ def _hash(text: str, digits: int) -> str:
 def due_links(memory: FeedMemory, now: Timestamp) -> Iterator[LinkedItem]:
     """The links of a feed whose pages are to be asked for now."""
     for link in memory.pending:
-        if link.retry_at is None or link.retry_at <= now:
+        is_ahead = link.retry_at is not None and link.retry_at > now + MAX_RETRY_AFTER_SECONDS
+        if link.retry_at is None or link.retry_at <= now or is_ahead:  # a clock may have been ahead
             yield link

@@ -12,6 +12,7 @@ sitemaps that a sitemap index names.
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 import hashlib
 import zlib
@@ -26,13 +27,14 @@ from apache_beam.pvalue import PCollection
 from apache_beam.utils.timestamp import Timestamp
 
 from schemas.records import DueFeed, Failure, Page, PolledFeed
+from transforms.addresses import may_share_secrets
 from transforms.archives import looks_like_html
 from transforms.decoding import UndecodableText, decode_text
 from transforms.discovery import find_feed_links
 from transforms.feeds import FeedEntry, MalformedFeed, ParsedFeed, parse_feed
 from transforms.http_client import FetchError, HttpClient, HttpSettings, Response
-from transforms.lanes import authority_of, lane_of, run_over_hosts, share_of
-from transforms.listing import Answer, Digest, Problem, digest_poll
+from transforms.lanes import Work, lane_of, run_over_hosts, share_of
+from transforms.listing import Answer, Digest, Problem, digest_poll, settings_key
 
 _ACCEPT = (
     "application/atom+xml, application/rss+xml, application/rdf+xml, application/feed+json, "
@@ -42,6 +44,8 @@ _CANDIDATES = 3
 """Feeds named by a page that are tried."""
 _SITEMAPS = 20
 """Newest sitemaps of an index that are read."""
+_INDEX_SECONDS = 180
+"""How long after the first of them further sitemaps of an index are asked for."""
 _INDEX = "sitemap index"
 _GZIP_MAGIC = b"\x1f\x8b\x08"
 
@@ -87,7 +91,7 @@ async def ask_feed(
             error.retry_after_seconds,
             error.is_put_off,
         )
-        return Answer(error.permanent_url or due.memory.address, problem=problem)
+        return Answer(due.memory.address, problem=problem)
     except _Unusable as why:
         return Answer(why.address, problem=why.problem)
     return Answer(found.address, found.response, found.parsed, found.body_sha256)
@@ -108,7 +112,8 @@ class _Asking:
         memory = self._due.memory
         start = memory.address or self._due.subscription.url
         # The sitemaps that an index names may change without it.
-        is_conditional = memory.format != _INDEX
+        is_same_order = memory.settings == settings_key(self._due.subscription)
+        is_conditional = memory.format != _INDEX and is_same_order
         response = await self._get(
             start,
             etag=memory.etag if is_conditional else None,
@@ -122,7 +127,7 @@ class _Asking:
         if digest == memory.body_sha256 and is_conditional:
             return _Found(address, response, None, digest)
         try:
-            parsed = parse_feed(body, charset=response.charset, url=response.url)
+            parsed = await _parse(body, response)
         except MalformedFeed as error:
             if looks_like_html(body):
                 return await self._discover(response, body, address)
@@ -136,7 +141,7 @@ class _Asking:
         self, url: str, etag: str | None = None, last_modified: str | None = None
     ) -> Response:
         subscription = self._due.subscription
-        is_own = authority_of(url) == authority_of(subscription.url)
+        is_own = may_share_secrets(subscription.url, url)
         return await self._client.get(
             url,
             etag=etag,
@@ -165,7 +170,7 @@ class _Asking:
     async def _discover(self, page: Response, body: bytes, address: str) -> _Found:
         """The first feed that a page names and that can be read."""
         try:
-            links = find_feed_links(decode_text(body, page.charset, html=True).text, page.url)
+            links = await asyncio.to_thread(_links_of, body, page)
         except UndecodableText:
             links = []
         tried: list[str] = []
@@ -173,7 +178,7 @@ class _Asking:
             try:
                 response = await self._get(link)
                 content = self._gunzipped(response, link)
-                parsed = parse_feed(content, charset=response.charset, url=response.url)
+                parsed = await _parse(content, response)
             except (FetchError, MalformedFeed, _Unusable) as error:
                 tried.append(f"{link}: {error}")
                 continue
@@ -198,11 +203,15 @@ class _Asking:
         if left_out > 0:
             notes.append(f"the oldest {left_out} of the sitemaps that it names are not read")
         errors: list[FetchError] = []
+        ends_at = asyncio.get_running_loop().time() + _INDEX_SECONDS
         for url in whole.sitemaps[:_SITEMAPS]:
+            if asyncio.get_running_loop().time() > ends_at:
+                notes.append(f"the sitemap {url} was left out, for those before took too long")
+                continue
             try:
                 response = await self._get(url)
                 content = self._gunzipped(response, url)
-                parsed = parse_feed(content, charset=response.charset, url=response.url)
+                parsed = await _parse(content, response)
             except FetchError as error:
                 errors.append(error)
                 notes.append(f"the sitemap {url} cannot be had: {error}")
@@ -216,9 +225,20 @@ class _Asking:
         if len(errors) == len(whole.sitemaps[:_SITEMAPS]):
             raise errors[0]
         sha256 = digest.hexdigest()
-        is_same = sha256 == self._due.memory.body_sha256 and not errors
+        memory = self._due.memory
+        is_same_order = memory.settings == settings_key(self._due.subscription)
+        is_same = sha256 == memory.body_sha256 and is_same_order and not errors
         parsed = replace(whole, entries=tuple(entries), notes=tuple(notes))
         return index._replace(parsed=None if is_same else parsed, body_sha256=sha256)
+
+
+async def _parse(content: bytes, response: Response) -> ParsedFeed:
+    """A feed, parsed beside the event loop: a large one takes longer than other hosts may take."""
+    return await asyncio.to_thread(parse_feed, content, charset=response.charset, url=response.url)
+
+
+def _links_of(body: bytes, page: Response) -> list[str]:
+    return find_feed_links(decode_text(body, page.charset, html=True).text, page.url)
 
 
 def jitter_of(name: str, now: Timestamp) -> float:
@@ -250,9 +270,12 @@ def poll_feeds(feeds: Iterable[DueFeed], plan: PollPlan) -> Iterator[Digest]:
     """
     now = plan.observed_at.to_utc_datetime(has_tz=True)
 
-    async def poll(client: HttpClient, due: DueFeed) -> Digest:
-        answer = await ask_feed(client, due, now, plan.settings.max_body_bytes)
-        return digest_poll(
+    async def poll(client: HttpClient, due: DueFeed) -> tuple[DueFeed, Answer]:
+        return due, await ask_feed(client, due, now, plan.settings.max_body_bytes)
+
+    jobs = ((due.memory.address or due.subscription.url, due) for due in feeds)
+    for due, answer in run_over_hosts(jobs, Work(poll, _size_bytes), plan.settings):
+        yield digest_poll(
             due,
             answer,
             plan.observed_at,
@@ -262,8 +285,10 @@ def poll_feeds(feeds: Iterable[DueFeed], plan: PollPlan) -> Iterator[Digest]:
             max_payload_bytes=plan.max_payload_bytes,
         )
 
-    jobs = ((due.memory.address or due.subscription.url, due) for due in feeds)
-    yield from run_over_hosts(jobs, poll, plan.settings)
+
+def _size_bytes(polled: tuple[DueFeed, Answer]) -> int:
+    parsed = polled[1].parsed
+    return sum(len(entry.content) for entry in parsed.entries) if parsed else 0
 
 
 class Polled(NamedTuple):

@@ -74,10 +74,14 @@ def block_and_row(ref: int) -> tuple[int, int]:
 
 
 def failure_id(failure: Failure) -> str:
-    """Identity of a failure, 32 hex digits: equal when the same content fails the same way."""
+    """Identity of a failure, 32 hex digits: equal when the same content fails the same way.
+
+    Of a feed that could not be polled whatever it had for content.
+    """
     identity = [failure.stage, failure.reason, failure.origin]
     digest = hashlib.sha256("\n".join(identity).encode("utf-8", "surrogatepass"))
-    digest.update(hashlib.sha256(failure.payload).digest())
+    if failure.stage != "poll":  # what is sent instead of a feed may be another each time
+        digest.update(hashlib.sha256(failure.payload).digest())
     return digest.hexdigest()[:32]
 
 
