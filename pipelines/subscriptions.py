@@ -50,7 +50,9 @@ _HOST = re.compile(
     r"(?:\.[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?)*\.?"
     r"|[0-9a-f:.]*:[0-9a-f:.]*"
 )
-_UNPRINTABLE = re.compile(r"[\0-\x20\x7f-\xa0\ud800-\udfff\u2028\u2029]")
+_UNPRINTABLE = re.compile(
+    r"[\0-\x20\x7f-\xa0\u00ad\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff]"
+)
 _CONTROL = re.compile(r"[\0-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029]")
 _COMMENT = re.compile(r"(?:^|\s)#.*")
 _ROOT = re.compile(
@@ -249,7 +251,9 @@ def subscription_url(text: str) -> str:
     if len(url) > MAX_URL_CHARACTERS:
         raise UsageError(f"{shown} is longer than {MAX_URL_CHARACTERS} characters")
     if _UNPRINTABLE.search(url):
-        raise UsageError(f"{shown} holds white space or a control character")
+        raise UsageError(
+            f"{shown} holds white space, a control character or one that cannot be seen"
+        )
     try:
         parsed = httpx.URL(url).copy_with(fragment=None)
         host = parsed.raw_host.decode("ascii") if parsed.host else ""  # which decodes IDNA
@@ -281,6 +285,11 @@ def parse_list(text: str, where: str) -> list[Subscription]:
         entry = _COMMENT.sub("", line).strip()
         if not entry:
             continue
+        if entry.endswith((",", ";")):
+            raise UsageError(
+                f"{_shown(where)}, line {number}: {_shown(_without_user(entry))} ends in "
+                f"{entry[-1]!r}; write one URL a line and nothing after it"
+            )
         try:
             url = subscription_url(entry)
         except UsageError as error:
@@ -441,7 +450,7 @@ def parse_settings(
         read = tomllib.loads(content.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         raise UsageError(f"{place} is not in UTF-8, as TOML has to be") from error
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # a number of too many digits is no TOML error
         raise UsageError(f"{place} is no valid TOML: {_one_line(str(error))}") from error
     for key in read:
         if key not in ("include", "defaults", "feed"):
@@ -552,13 +561,13 @@ def _tags(value: object) -> tuple[str, ...]:
 
 def _language(value: object) -> str:
     if not isinstance(value, str) or not _LANGUAGE.fullmatch(value):
-        raise UsageError(f"{_shown(str(value))} is no language tag (BCP 47), such as de or pt-BR")
+        raise UsageError(f"{_shown_value(value)} is no language tag (BCP 47), such as de or pt-BR")
     return value
 
 
 def _text(value: object) -> str:
     if value not in ("feed", "page", "auto"):
-        raise UsageError(f"{_shown(str(value))} is none of feed, page and auto")
+        raise UsageError(f"{_shown_value(value)} is none of feed, page and auto")
     return str(value)
 
 
@@ -570,7 +579,7 @@ def _interval(value: object) -> int:
 
 def _limit(value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= 1_000_000:
-        raise UsageError(f"{_shown(str(value))} is no whole number of items; 0 takes all")
+        raise UsageError(f"{_shown_value(value)} is no whole number of items; 0 takes all")
     return value
 
 
@@ -672,3 +681,11 @@ def _shown(text: str) -> str:
     if len(shown) > _SHOWN_CHARACTERS:
         shown = f"{shown[:_SHOWN_CHARACTERS]}…"
     return shown if shown and " " not in shown else repr(shown)
+
+
+def _shown_value(value: object) -> str:
+    """As ``_shown``, of any value that TOML has."""
+    try:
+        return _shown(str(value))
+    except ValueError:  # Python writes no number of more than some thousand digits
+        return "such a large number"

@@ -15,6 +15,7 @@ from transforms.feeds import (
     parse_feed,
     read_feed,
 )
+from transforms.parsed_feeds import normal_date
 
 SEEN = Timestamp.from_rfc3339("2026-11-20T00:00:00Z")
 URI = "/feeds/news.xml"
@@ -76,7 +77,6 @@ def test_an_rss_item_becomes_a_page() -> None:
             title="Bridge & road reopen",
             authors=("Ana Example",),
             published="2020-01-14T10:20:30Z",
-            summary="Short.",
             tags=("Traffic",),
             image_url="https://news.example/17.jpg",
             language="en-GB",
@@ -158,6 +158,141 @@ def test_an_unusable_date_is_none() -> None:
 def test_an_address_is_no_author() -> None:
     item = only_item(rss("<link>https://news.example/1</link><author>desk@news.example</author>"))
     assert item.authors == ()
+
+
+def test_an_address_takes_no_other_author_away() -> None:
+    item = only_item(
+        rss(
+            "<link>https://news.example/1</link><dc:creator>Ana Example</dc:creator>"
+            "<dc:creator>Bo Sample @bosample</dc:creator><author>desk@news.example</author>"
+            "<author>cy@news.example (Cy Test)</author>"
+        )
+    )
+    assert item.authors == ("Ana Example", "Bo Sample", "Cy Test")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("authors", "links", "contributors", "tags", "content", "summary_detail", "title_detail"),
+        *("media_content", "media_thumbnail", "published_parsed", "enclosures", "image", "where"),
+    ],
+)
+@pytest.mark.parametrize("attribute", ["", " a='1'"])
+def test_an_element_may_have_any_name(name: str, attribute: str) -> None:
+    element = f"<{name}{attribute}>A</{name}>"
+    item = "<title>One</title><link>https://news.example/1</link><author>Ana Example</author>"
+    for feed in (rss(element + item), rss(item + element), rss(item, channel=element)):
+        page = only_page(feed)
+        assert page.url == "https://news.example/1"
+        assert page.item is not None
+        assert page.item.authors == ("Ana Example",)
+
+
+def test_a_bare_ampersand_stays_what_it_is() -> None:
+    page = only_page(
+        rss(
+            "<title>AT&T buys B&O; caf&eacute;s</title><link>https://news.example/?a=1&b=2&copy=3"
+            "</link><description><![CDATA[<p>R&amp;D</p>]]></description>"
+        )
+    )
+    assert page.url == "https://news.example/?a=1&b=2&copy=3"
+    assert page.content == b"<p>R&amp;D</p>"
+    assert page.item is not None
+    assert page.item.title == "AT&T buys B&O; cafés"
+
+
+def test_what_is_no_tag_stays_in_a_title() -> None:
+    title = only_item(
+        rss("<title><![CDATA[<b>Growth</b> < 2% but > 1%]]></title><description>T</description>")
+    ).title
+    assert title == "Growth < 2% but > 1%"
+
+
+def test_a_title_that_atom_calls_text_keeps_its_angle_brackets() -> None:
+    (entry,) = parse(
+        '<feed xmlns="http://www.w3.org/2005/Atom"><entry><id>1</id>'
+        '<title type="text">The &lt;b&gt; element</title></entry></feed>'
+    ).entries
+    assert entry.about.title == "The <b> element"
+
+
+CAPTION = (
+    "<media:content url='https://news.example/1.jpg'><media:description type='plain'>"
+    "A caption that is much longer than the text of the item itself.</media:description>"
+    "</media:content>"
+)
+
+
+@pytest.mark.parametrize("element", ["description", "content:encoded"])
+def test_a_caption_is_not_the_text(element: str) -> None:
+    text = f"<{element}>Short text.</{element}>"
+    for item in (text + CAPTION, CAPTION + text):
+        (entry,) = parse(rss(item)).entries
+        assert (entry.content, entry.about.summary) == ("Short text.", None)
+
+
+def test_a_caption_is_better_than_no_text() -> None:
+    (entry,) = parse(rss(CAPTION)).entries
+    assert entry.content.startswith("<p>A caption that")
+    assert not entry.is_full_text
+
+
+def test_an_item_without_text_has_none() -> None:
+    (entry,) = parse(rss("<link>https://news.example/1</link>")).entries
+    assert (entry.content, entry.is_full_text) == ("", False)
+
+
+@pytest.mark.parametrize("guid", ["48213", "item/7", "n-17"])
+def test_a_guid_that_is_no_address_is_no_link(guid: str) -> None:
+    for channel in ("", "<atom:link rel='self' href='https://news.example/feed'/>"):
+        content = rss(f"<guid>{guid}</guid><description>Text</description>", channel=channel)
+        for feed in (content, content.replace("<rss ", "<rss xml:base='https://news.example/' ")):
+            (entry,) = parse(feed, "https://news.example/feed").entries
+            assert (entry.item_id, entry.url) == (guid, None)
+
+
+def test_a_relative_link_may_be_the_guid_as_well() -> None:
+    page = only_page(rss("<link>/17.html</link><guid>/17.html</guid>"))
+    assert page.url == "https://news.example/17.html"
+
+
+def test_a_guid_that_is_an_address_is_the_link() -> None:
+    page = only_page(rss("<guid>https://news.example/17</guid>"))
+    assert page.url == "https://news.example/17"
+
+
+def test_a_relative_link_is_resolved_against_the_site_before_the_feeds_own_address() -> None:
+    feed = rss(
+        "<link>/17.html</link>",
+        channel="<atom:link rel='self' href='https://proxy.example/feed'/>",
+    )
+    (entry,) = parse(feed, "https://mirror.example/feed").entries
+    assert entry.url == "https://news.example/17.html"
+    siteless = feed.replace("<link>https://news.example/</link>", "")
+    (entry,) = parse(siteless, "https://mirror.example/feed").entries
+    assert entry.url == "https://mirror.example/17.html"
+
+
+def test_a_long_summary_is_cut_at_a_word() -> None:
+    summary = only_item(
+        rss(
+            f"<description>{'word ' * 1_000}</description>"
+            f"<content:encoded>{'text ' * 2_000}</content:encoded>"
+        )
+    ).summary
+    assert summary is not None
+    assert len(summary) <= 2_000
+    assert summary.endswith("word")
+
+
+def test_what_a_broken_server_wrote_before_a_feed_is_left_out() -> None:
+    stray = "<br />\n<b>Warning</b>: no such file in <b>/srv/feed.php</b> on line 3<br />\n"
+    sitemap = "<urlset><url><loc>https://news.example/1</loc></url></urlset>"
+    for content in (rss("<link>https://news.example/1</link>"), sitemap):
+        feed = parse(stray + content)
+        assert [entry.url for entry in feed.entries] == ["https://news.example/1"]
+        assert "characters before it were left out" in feed.notes[0]
 
 
 def test_items_are_told_apart_by_guid_then_link_then_content() -> None:
@@ -354,19 +489,99 @@ def test_an_entry_says_whether_its_text_is_meant_to_be_all(element: str, is_full
         ("Tue, 14 Jan 2020 12:20:30 EST", "2020-01-14T17:20:30Z"),
         ("14 Jan 2020 12:20 GMT", "2020-01-14T12:20:00Z"),
         ("2020-01-14T12:20:30.123+02:00", "2020-01-14T10:20:30Z"),
-        ("2020-01-14 12:20:30", "2020-01-14T12:20:30Z"),
         ("Tue Jan 14 12:20:30 UTC 2020", "2020-01-14T12:20:30Z"),
         ("14.01.2020", "2020-01-14"),
         ("14 de enero de 2020", "2020-01-14"),
         ("2020-01", "2020-01"),
         ("1579004430", "2020-01-14T12:20:30Z"),
         ("1579004430000", "2020-01-14T12:20:30Z"),
-        ("0000-00-00 00:00:00", None),
+        ("2020年1月14日 12:20", "2020-01-14"),
+        ("Sáb, 11 Ene 2020 12:00:00 CET", "2020-01-11T11:00:00Z"),
+        ("Tue, 14 Jan 2020 12:20:30 GMT+0200", "2020-01-14T10:20:30Z"),
     ],
 )
 def test_dates_are_read_in_the_forms_that_feeds_have(written: str, read_as: str | None) -> None:
     item = only_item(rss(f"<link>https://news.example/1</link><pubDate>{written}</pubDate>"))
     assert item.published == read_as
+
+
+def published(written: str) -> str | None:
+    item = only_item(rss(f"<link>https://news.example/1</link><pubDate>{written}</pubDate>"))
+    return item.published
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "2020-01-14 12:20:30",
+        "2020/01/14 10:00",
+        "14.01.2020 10:00",
+        "Tue, 14 Jan 2020 12:20:30",
+        "Tue, 14 Jan 2020 12:20:30 BST",
+        "Tue, 14 Jan 2020 12:20:30 IST",
+        "Tue, 14 Jan 2020 12:20:30 Europe/Berlin",
+        "Tue, 14 Jan 2020 10:00:00 PM",
+        "2020-01-14T10:00:00+99:00",
+        "2020-01-14T10:00:00 America/New_York",
+    ],
+)
+def test_a_time_whose_zone_is_not_known_is_left_out(written: str) -> None:
+    assert published(written) == "2020-01-14"
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "10:00",
+        "10:00:00 GMT",
+        "14 Jan",
+        "01-05-2026",
+        "05/01/2026",
+        "26-01-05",
+        "2026-13-45",
+        "Tue, 31 Feb 2026 10:00:00 +0000",
+        "99999999999999999999999",
+        "0000-00-00 00:00:00",
+    ],
+)
+def test_a_date_that_is_not_clearly_stated_is_none(written: str) -> None:
+    assert published(written) is None
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["1970-01-01", "Thu, 01 Jan 1970 00:00:00 +0000", "Wed, 31 Dec 1969 16:00:00 -0800"],
+)
+def test_a_null_date_is_none(written: str) -> None:
+    assert published(written) is None
+
+
+@settings(deadline=None)
+@given(st.text("0123456789-/.: TZ+年月日", max_size=20))
+def test_a_year_is_never_made_up(written: str) -> None:
+    read_as = normal_date(written)
+    is_epoch = written.strip().isdigit() and len(written.strip()) >= 10
+    # A zone may carry the turn of a year into the next or the last.
+    years = [] if read_as is None else [str(int(read_as[:4]) + step) for step in (-1, 0, 1)]
+    assert read_as is None or is_epoch or any(year in written for year in years)
+
+
+def test_an_atom_entry_that_was_only_updated_has_no_publication() -> None:
+    (entry,) = parse(
+        '<feed xmlns="http://www.w3.org/2005/Atom"><entry><id>1</id>'
+        "<updated>2020-01-15T10:00:00Z</updated></entry></feed>"
+    ).entries
+    assert (entry.about.published, entry.about.updated) == (None, "2020-01-15T10:00:00Z")
+
+
+def test_dublin_core_dates_a_publication_beside_an_update() -> None:
+    item = only_item(
+        rss(
+            "<link>https://news.example/1</link><dc:date>2020-01-14</dc:date>"
+            "<atom:updated>2020-01-15T10:00:00Z</atom:updated>"
+        )
+    )
+    assert (item.published, item.updated) == ("2020-01-14", "2020-01-15T10:00:00Z")
 
 
 def test_an_update_is_no_publication() -> None:
@@ -450,6 +665,44 @@ def test_an_attack_is_malformed(content: str, message: str) -> None:
         parse(content)
 
 
+LETTERS = "a" * 1_000_000
+"""In which an address is looked for again at every letter: hours, were they not cut."""
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        pytest.param(f"<author>{LETTERS}</author>", id="author"),
+        pytest.param(f"<dc:creator><![CDATA[{LETTERS}]]></dc:creator>", id="CDATA"),
+        pytest.param(f"<author><b>{LETTERS}</b>{LETTERS}</author>", id="nested"),
+        pytest.param(f"<author><b></author>x</b>{LETTERS}</author>", id="crossed"),
+        pytest.param(f"<author><name></author>{LETTERS}</author>", id="open name"),
+        pytest.param(f"<author></item><item>{LETTERS}</author>", id="open author"),
+        pytest.param(f"<author>{'&#97;' * 1_000_000}</author>", id="references"),
+        pytest.param(f"<author>{'a<!-- -->' * 200_000}</author>", id="comments"),
+    ],
+)
+def test_a_name_of_any_length_is_cut(item: str) -> None:
+    feed = parse(rss(f"<link>https://news.example/1</link>{item}"))
+    assert feed.entries[0].url == "https://news.example/1"
+    assert len(str(feed.entries[0].about.authors)) < 2_000
+
+
+def test_the_name_of_an_editor_is_cut_as_well() -> None:
+    channel = "".join(
+        f"<{name}>{LETTERS}</{name}>" for name in ("managingEditor", "webMaster", "dc:publisher")
+    )
+    assert len(parse(rss("<title>One</title>", channel=channel)).entries) == 1
+
+
+def test_an_entity_makes_no_name_long() -> None:
+    content = rss("<author>Ana &a;</author><link>https://news.example/1</link>")
+    feed = parse(
+        entities(f'b "{LETTERS[:5_000]}"', 'a "&b;&b;&b;&b;"') + content.partition("?>")[2]
+    )
+    assert feed.entries[0].about.authors == ("Ana",)
+
+
 def test_an_entity_that_names_a_file_is_not_read() -> None:
     declared = f'<!DOCTYPE rss [<!ENTITY f SYSTEM "file://{__file__}">]>'
     content = declared + rss("<title>&f;</title>").partition("?>")[2]
@@ -471,6 +724,10 @@ def test_a_long_text_in_paragraphs_is_a_whole_article() -> None:
     assert is_whole_article(entry_of(WHOLE))
     assert is_whole_article(entry_of(WHOLE, summary=SENTENCE))
     assert is_whole_article(entry_of(WHOLE, summary=(SENTENCE * 16).strip()))
+
+
+def test_lines_are_paragraphs_where_nothing_else_parts_them() -> None:
+    assert is_whole_article(entry_of("<br>".join([SENTENCE * 2] * 8)))
 
 
 def test_a_footer_of_links_does_not_end_a_text() -> None:
@@ -496,6 +753,33 @@ def test_characters_count_where_words_are_not_parted() -> None:
         pytest.param(f'{WHOLE}<a href="/1">Continue reading</a>', id="continue reading"),
         pytest.param(f"{WHOLE}<p>Weiterlesen auf example.org</p>", id="weiterlesen"),
         pytest.param(f"{WHOLE}<p>続きを読む</p>", id="tsuzuki"),
+        pytest.param(f"{WHOLE}<p>Read in full here: news.example/1</p>", id="in full"),
+        pytest.param(f'{WHOLE}<p><a href="/1">Read article</a></p>', id="read article"),
+        pytest.param(f'{WHOLE}<p><a href="/1">Bridge opened</a></p>', id="a link at the end"),
+        pytest.param(f"{WHOLE}<p>Bridge opened →</p>", id="an arrow"),
+        pytest.param(f"{WHOLE}<p>The story continues on our site.</p>", id="continues"),
+        pytest.param(f"{WHOLE}<p>Visit us for the complete report.</p>", id="complete report"),
+        pytest.param(f"{WHOLE}<p>The remainder of this text is elsewhere.</p>", id="remainder"),
+        pytest.param(f"{WHOLE}<p>Listen to this episode on your player.</p>", id="episode"),
+        pytest.param(f"{WHOLE}<p>This post is for paying subscribers.</p>", id="subscribers"),
+        pytest.param(f"{WHOLE}<p>Become a member to see the rest.</p>", id="members"),
+        pytest.param(f"{WHOLE}<p>Den ganzen Text gibt es hier.</p>", id="ganzer Text"),
+        pytest.param(f"{WHOLE}<p>Nur für Abonnenten.</p>", id="Abonnenten"),
+        pytest.param(f"{WHOLE}<p>Article réservé aux abonnés.</p>", id="abonnés"),
+        pytest.param(f"{WHOLE}<p>Contenido exclusivo para suscriptores.</p>", id="suscriptores"),
+        pytest.param(f"{WHOLE}<p>この記事は有料会員限定です。</p>", id="yuryo"),
+        pytest.param(
+            f"{WHOLE}<p>{SENTENCE}[…]</p><p>© Example. {SENTENCE}</p>",
+            id="a cut before boilerplate",
+        ),
+        pytest.param(
+            f'{WHOLE}<p><a href="/1">Read more</a></p>{"<li>Another story</li>" * 9}',
+            id="read more before a list",
+        ),
+        pytest.param(
+            f'<h3><a href="/1">The bridge is open again</a></h3><p>{SENTENCE * 2}</p>' * 8,
+            id="a digest",
+        ),
         pytest.param(
             f'<p>{SENTENCE}</p><p><a href="/1">{SENTENCE * 2}</a></p>' * 8, id="a list of links"
         ),
@@ -503,6 +787,23 @@ def test_characters_count_where_words_are_not_parted() -> None:
 )
 def test_a_text_that_may_go_on_elsewhere_is_no_whole_article(content: str) -> None:
     assert not is_whole_article(entry_of(content))
+
+
+def test_an_appeal_to_subscribe_to_a_newsletter_ends_no_text() -> None:
+    assert is_whole_article(entry_of(f"{WHOLE}<p>Subscribe to our newsletter.</p>"))
+
+
+def test_what_readers_say_may_be_linked_at_the_end() -> None:
+    assert is_whole_article(entry_of(f'{WHOLE}<p><a href="#c">12 comments</a></p>'))
+
+
+@pytest.mark.parametrize("kind", ["audio/mpeg", "video/mp4"])
+def test_the_text_beside_a_recording_is_no_whole_article(kind: str) -> None:
+    text = f"<content:encoded><![CDATA[{WHOLE}]]></content:encoded>"
+    attached = f"<enclosure url='https://news.example/1' type='{kind}' length='1'/>"
+    (plain,) = parse(rss(text)).entries
+    (recorded,) = parse(rss(text + attached)).entries
+    assert (is_whole_article(plain), is_whole_article(recorded)) == (True, False)
 
 
 def test_a_text_hardly_longer_than_its_summary_is_no_whole_article() -> None:

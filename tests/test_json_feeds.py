@@ -96,6 +96,32 @@ def test_an_external_link_stands_in_for_a_missing_one() -> None:
     assert entry.url == "https://other.example/1"
 
 
+def test_an_address_that_is_a_number_is_noted_and_not_used() -> None:
+    feed = parse({"id": 17, "url": 17, "content_text": "Text"})
+    assert (feed.entries[0].item_id, feed.entries[0].url) == ("17", None)
+    assert feed.notes == ("url of item 1 is a number, not a string",)
+
+
+def test_a_title_is_plain_text() -> None:
+    title = only_entry({"id": "1", "title": "The <b> element: 1 < 2"}).about.title
+    assert title == "The <b> element: 1 < 2"
+
+
+def test_a_summary_that_repeats_the_text_is_none() -> None:
+    entry = only_entry({"id": "1", "summary": "In short.", "content_html": "<p>In short.</p>"})
+    assert entry.about.summary is None
+
+
+def test_a_time_without_a_zone_is_left_out() -> None:
+    entry = only_entry({"id": "1", "date_published": "2020-01-14T12:20:30"})
+    assert entry.about.published == "2020-01-14"
+
+
+def test_an_attached_recording_is_known() -> None:
+    attached = [{"url": "/sound.mp3", "mime_type": "audio/mpeg"}]
+    assert only_entry({"id": "1", "attachments": attached}).has_recording
+
+
 def test_an_attached_image_is_the_image() -> None:
     attached = [
         {"url": "/sound.mp3", "mime_type": "audio/mpeg"},
@@ -131,7 +157,7 @@ def test_a_member_of_a_wrong_type_costs_that_member_and_is_noted() -> None:
 def test_an_item_that_is_no_object_is_left_out_with_a_note() -> None:
     feed = parse("No", {"id": "2"})
     assert [entry.item_id for entry in feed.entries] == ["2"]
-    assert feed.notes == ("item 1 is a string or number, not an object",)
+    assert feed.notes == ("item 1 is a string, not an object",)
 
 
 def test_a_feed_without_items_gives_none() -> None:
@@ -163,7 +189,7 @@ def test_half_a_pair_of_surrogates_is_replaced() -> None:
         ('{"name": "No feed"}', "it has no list of items"),
         (f'{{"version": "{VERSION}", "items": {{}}}}', "items that are an object, not a list"),
         (f'{{"version": "{VERSION}"}}', "has no items"),
-        (f'{{"version": "{VERSION}", "items": [1]}}', "item 1 is a string or number"),
+        (f'{{"version": "{VERSION}", "items": [1]}}', "item 1 is a number"),
         ('{"items":' + "[" * 100_000, "nested too deeply"),
         ('{"items": [' + "[]," * 600_000, "parts"),
     ],

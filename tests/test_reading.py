@@ -230,6 +230,25 @@ def test_a_cut_off_json_feed_is_a_malformed_feed(read: Read) -> None:
     assert "line 1, column" in failure.message
 
 
+@pytest.mark.parametrize(
+    "stray", [b"<br />\n<b>Warning</b>: no such file<br />\n", b"Notice: undefined index\n"]
+)
+@pytest.mark.parametrize(
+    "feed",
+    [
+        b"<?xml version='1.0'?><rss version='2.0'><channel><item>"
+        b"<link>https://news.example/1</link></item></channel></rss>",
+        b"<urlset><url><loc>https://news.example/1</loc></url></urlset>",
+    ],
+)
+def test_a_feed_is_one_after_what_a_broken_server_wrote_before_it(
+    read: Read, stray: bytes, feed: bytes
+) -> None:
+    (page,) = read("a.xml", stray + feed)
+    assert isinstance(page, Page)
+    assert page.url == "https://news.example/1"
+
+
 @pytest.mark.parametrize("content", [b"<rss version='2.0'><cha", b"no markup"])
 def test_a_broken_feed_fails_and_keeps_its_bytes(read: Read, content: bytes) -> None:
     failure = only_failure(read("a.rss", content))

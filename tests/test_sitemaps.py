@@ -153,6 +153,18 @@ def test_no_entity_is_expanded() -> None:
     assert entry.about.title == "&a;&f;"
 
 
+@pytest.mark.parametrize("tag", ["<a ", '<a b="', "</a "])
+def test_tags_that_are_never_closed_are_text(tag: str) -> None:
+    feed = parse(sitemap(loc("1")).replace("</urlset>", tag * 500_000 + "</urlset>"))
+    assert [entry.url for entry in feed.entries] == ["https://news.example/1"]
+    assert "not well-formed" in feed.notes[0]
+
+
+def test_a_tag_without_end_is_refused() -> None:
+    with pytest.raises(MalformedFeed, match="more than 65,536 characters, at line 2"):
+        parse(sitemap(loc("1"), "<a" + " b" * 40_000 + "/>"))
+
+
 def test_deep_nesting_ends_in_what_stands_before_it() -> None:
     feed = parse(sitemap(loc("1"), "<a>" * 100_000))
     assert len(feed.entries) == 1

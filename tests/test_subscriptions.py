@@ -140,6 +140,25 @@ def test_a_list_has_a_url_a_line_with_comments_and_blank_lines() -> None:
     assert parse_list(text, "my.txt") == [Subscription(NEWS), Subscription(SPORT)]
 
 
+@pytest.mark.parametrize("end", [",", ";"])
+def test_a_list_has_nothing_after_a_url(end: str) -> None:
+    with pytest.raises(UsageError, match=r"my\.txt, line 2: .* ends in '" + end):
+        parse_list(f"{SPORT}\n{NEWS}{end}\n", "my.txt")
+
+
+@pytest.mark.parametrize("hidden", ["\u200b", "\u200d", "\u2060", "\ufeff", "\u00ad", "\u202e"])
+def test_a_url_with_a_character_that_cannot_be_seen_is_refused(hidden: str) -> None:
+    with pytest.raises(UsageError, match=r"my\.txt, line 1: .* one that cannot be seen"):
+        parse_list(f"{NEWS[:-1]}{hidden}{NEWS[-1]}", "my.txt")
+
+
+@pytest.mark.parametrize("digits", ["9" * 5_000, "0x" + "f" * 5_000])
+@pytest.mark.parametrize("key", ["limit", "language", "text"])
+def test_a_number_of_any_length_is_refused(key: str, digits: str) -> None:
+    with pytest.raises(UsageError, match=r"my\.toml"):
+        settings_of(f"{key} = {digits}")
+
+
 def test_a_bad_line_of_a_list_is_named_with_its_file_and_number() -> None:
     with pytest.raises(UsageError, match=r"my\.txt, line 3: news\.example is no http"):
         parse_list(f"{NEWS}\n\nnews.example\n", "my.txt")

@@ -5,7 +5,7 @@ of a saved feed (``read_feed``).
 
     first character, root element ─┬─ {                    ─► transforms.json_feeds
                                    ├─ urlset, sitemapindex ─► transforms.sitemaps
-                                   └─ rss, rdf, feed …     ─► feedparser
+                                   └─ rss, rdf, feed …     ─► transforms.feed_markup ─► feedparser
 
 feedparser also gives the items of feeds that are not well-formed. An item's content is what the
 feed gives most fully (``content:encoded`` or Atom's ``content`` before a summary), as HTML. What
@@ -14,12 +14,11 @@ a feed may cost is bounded before it is parsed: its items, elements and entities
 
 from __future__ import annotations
 
-import html
 import io
 import re
 from collections.abc import Iterator
 from dataclasses import replace
-from email.utils import parseaddr
+from itertools import islice
 from typing import Any, NamedTuple
 
 import feedparser
@@ -28,6 +27,7 @@ from apache_beam.utils.timestamp import Timestamp
 from schemas.records import Failure, FeedItem, Page
 from transforms.archives import PartOrigins
 from transforms.decoding import UndecodableText, decode_text
+from transforms.feed_markup import CAPTION_KEY, ISSUED_KEY, repaired
 from transforms.json_feeds import parse_json_feed
 from transforms.parsed_feeds import (
     MAX_ITEMS,
@@ -38,6 +38,8 @@ from transforms.parsed_feeds import (
     absolute_url,
     name_without_guid,
     normal_date,
+    paragraphs,
+    plain_summary,
     plain_text,
     plain_title,
     without_forbidden,
@@ -49,13 +51,20 @@ __all__ = [
     "FeedEntry",
     "MalformedFeed",
     "ParsedFeed",
+    "holds_feed",
     "is_whole_article",
     "parse_feed",
     "read_feed",
 ]
 
-_BLANK_LINES = re.compile(r"\n\s*\n")
 _IMAGE_NAME = re.compile(r"\.(?:avif|gif|jpe?g|png|webp)(?:[?#]|$)", re.IGNORECASE)
+_RECORDING_NAME = re.compile(
+    r"\.(?:aac|flac|m4[av]|mov|mp[34]|og[gv]|opus|wav|webm)(?:[?#]|$)", re.I
+)
+_ANY_TAG = re.compile(r"</?[A-Za-z][^<>]*>")
+_EMPTY_BRACKETS = re.compile(r"\(\s*\)|<\s*>|\[\s*\]")
+_IN_BRACKETS = re.compile(r"\(([^()]*)\)")
+_ACCOUNT = re.compile(r"(?:^|(?<=\s))@[\w.]+")
 _MAX_ID_CHARS = 500
 _MAX_ELEMENTS = 500_000
 _MAX_ATTRIBUTES = 1_000
@@ -72,6 +81,13 @@ _PERIOD_SECONDS = {
 _ROOT_NAMES = {"rss": "RSS", "channel": "RSS", "rdf": "RDF", "feed": "Atom", "entry": "Atom"}
 """Names of formats whose version feedparser does not know, by root element."""
 _MAX_TTL_SECONDS = 366 * 86_400
+_FEED_ROOTS = frozenset({"rss", "rdf", "feed"}) | SITEMAP_ROOTS
+_FEED_START = re.compile(
+    r"<\?xml\b|<(?:[A-Za-z_][\w.\-]{0,40}:)?(?:rss|rdf|feed|urlset|sitemapindex)(?=[\s>])",
+    re.IGNORECASE,
+)
+_MAX_STRAY_CHARS = 64 * 1024
+_MAX_STARTS = 20
 _RSS_10 = "http://purl.org/rss/1.0/"
 _RSS_11 = "http://purl.org/net/rss1.1#"
 _JSON_START = re.compile(r'\s*+(?:\{\s*+["}]|\[\s*+[\[{"\]])')
@@ -94,6 +110,7 @@ _BLOCK_BREAK = re.compile(
     r"|header|footer|aside)\b[^<>]*>|(?:<br\b[^<>]*>\s*){2,}",
     re.IGNORECASE,
 )
+_LINE_BREAK = re.compile(r"<br\b[^<>]*>", re.IGNORECASE)
 _NOT_TEXT = re.compile(
     r"<(script|style)\b.*?(?:</\1\s*>|\Z)|<!--.*?(?:-->|\Z)", re.DOTALL | re.IGNORECASE
 )
@@ -101,12 +118,25 @@ _LINK = re.compile(r"<a\b[^<>]*>(.*?)(?:</a\s*>|(?=<a\b)|\Z)", re.DOTALL | re.IG
 # Scripts written without spaces: two of their characters are about a word.
 _UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")
 _CUT_OFF = re.compile(
-    r"(?:…|\.\.\.|\.\s\.\s\.|[\[(]\s*(?:…|\.{2,}|more|mehr)\s*[\])])[\s»›→>]*\Z", re.IGNORECASE
+    r"(?:…|\.\.\.|\.\s\.\s\.|[\[(]\s*(?:…|\.{2,}|more|mehr)\s*[\])])"
+    r"(?:\s*\([^()]{0,80}\))?[\s»›→>]*\Z",
+    re.IGNORECASE,
 )
+_CUT_BEFORE_LINK = re.compile(
+    r"(?:…|&hellip;|&#8230;|\.\.\.|\[…\])(?:\s*+\])?\s*+<a\b", re.IGNORECASE
+)
+_ARROW_END = re.compile(r"(?:[→⟶➔➜➞⇒▶►]|»|›|>>)\s*\Z")
+_QUOTE_START = re.compile(r"[«‹]")
 _READ_ON = re.compile(
-    r"\b(?:read (?:more|on|the (?:full|whole|entire|rest)|full|it all)|continue (?:reading|to read)"
+    r"\b(?:read (?:more|on|the (?:full|whole|entire|rest)|full|it all|in full|here|at"
+    r"|(?:this |the )?(?:article|story|post|report))"
+    r"|continues? (?:reading|to read|at|on|here|below|in|over)"
+    r"|listen to (?:this|the|our)|watch (?:this|the|our)|(?:this|latest) episode|show ?notes"
+    r"|hosted by|abridged|visit (?:our|the) (?:web)?site|on our (?:web)?site"
     r"|keep reading|full (?:story|article|text)|click here|more at|view (?:the )?(?:full|original)"
-    r"|(?:subscribe|sign in|log in|register) to|see the (?:full|rest)|learn more|find out more"
+    r"|(?:sign in|log in|register) to"
+    r"|subscribe to (?!(?:our|the|this) (?:\w+ )?(?:blog|channel|newsletter|podcast)s?\b)"
+    r"|see the (?:full|rest)|learn more|find out more"
     r"|(?:weiter|mehr) ?lesen|lesen sie (?:mehr|weiter|den)|zum (?:ganzen )?artikel|mehr dazu"
     r"|lire (?:la suite|plus|l['’]article|aussi)|en savoir plus|suite de l['’]article"
     r"|lee(?:r)? (?:más|mas|el|la)|seguir leyendo|sigue leyendo|continuar leyendo|ver más"
@@ -123,6 +153,42 @@ _READ_ON = re.compile(
     r"|继续阅读|繼續閱讀|查看全文|더 ?보기|기사 ?전문",
     re.IGNORECASE,
 )
+_FULL = re.compile(
+    r"\b(?:full|whole|entire|complete|remainder|rest|unabridged|original)\b.{0,30}?\b(?:analysis|article"
+    r"|column|coverage|essay|episode|interview|piece|post|report|review|story|text|transcript|version"
+    r"|video)\b|\b(?:ganze|gesamte|komplette|vollständige)[nrsm]?\b.{0,30}?\b(?:artikel|bericht"
+    r"|beitrag|geschichte|interview|text)|\bhier (?:geht es )?weiter|\bgeht(?: es|'s) weiter"
+    r"|\b(?:analyse|article|dossier|entretien|reportage|texte) (?:complet|entier|intégral)"
+    r"|\bintégralité|\b(?:artículo|historia|nota|noticia|reportaje|texto) complet"
+    r"|\b(?:articolo|testo) (?:completo|integrale|intero)|\bintero articolo"
+    r"|\b(?:artigo|matéria|notícia|reportagem|texto) complet"
+    r"|\bna íntegra|\b(?:hele|volledige) (?:artikel|bericht|tekst|verhaal)"
+    r"|\b(?:hela|hele) (?:artikeln|artikkelen|artiklen|historien|saken|texten|teksten)"
+    r"|\b(?:cały|pełny) (?:artykuł|tekst)|\bpełna wersja|\bcelý (?:článek|text)"
+    r"|\bteljes (?:cikk|szöveg)"
+    r"|полн(?:ая|ую) верси|полн(?:ый|ого) текст|повн(?:ий|ого) текст|повну версі|πλήρες|النص الكامل"
+    r"|المقال كامل|הכתבה המלאה|पूरी खबर|全文|原文|続き|전문|원문",
+    re.IGNORECASE,
+)
+_PAID = re.compile(
+    r"\b(?:paid|paying|premium)\b.{0,20}?\b(?:content|member|post|reader|subscri)"
+    r"|\b(?:member|patron|subscriber|supporter)s?[ -](?:only|exclusive)"
+    r"|\b(?:available|exclusive|for|only|open|reserved|restricted|to) (?:to |for )?(?:our |all )?"
+    r"(?:paid |paying |premium )?(?:members|patrons|subscribers|supporters)\b"
+    r"|\bbecome an? (?:\w+ )?(?:member|patron|subscriber|supporter)|\bupgrade to\b|\bpaywall"
+    r"|\balready a (?:member|subscriber)|\b(?:access|unlock) (?:all|full|the|this|unlimited)\b"
+    r"|\bfree trial|\babonn|\babo\b|\be-?paper\b|\bbezahl(?:schranke|inhalt)|\bréservée? aux"
+    r"|\bsuscr(?:i[pt]|í)|\bexclusivo para|\bsolo para"
+    r"|\babbonat|\bassinante|\bassine\b|\bprenumer|\bsubskryb|\bpředplat|\bpredplat|\belőfizet"
+    r"|\babonaț|\babone (?:ol|gir)|\bberlangganan|\bpelanggan\b|\btilaaj|подписчик|по подписке"
+    r"|передплат|абонат|συνδρομητ|للمشتركين|المشتركين|למנויים|有料|会員限定|購読|付费|付費|订阅会员"
+    r"|會員限定|会员专享|유료|구독자",
+    re.IGNORECASE,
+)
+_OWN_LINK = re.compile(
+    r"\W*(?:\d+ )?(?:comments?|kommentare?|commentaires?|comentarios?|commenti|permalink|share)\W*",
+    re.IGNORECASE,
+)
 _SENTENCE_END = re.compile(r"[.!?。！？؟।۔…][\s\"'”’»›)\]」』]*\Z")
 _MIN_WORDS = 150
 _MIN_PARAGRAPHS = 3
@@ -132,6 +198,10 @@ _MIN_PARAGRAPH_WORDS = 10
 _MAX_READ_ON_WORDS = 25
 _MAX_LINKED_SHARE = 0.4
 _TRAILING_BLOCKS = 4
+_MOSTLY_LINKED_SHARE = 0.8
+_MAX_LINKED_HEADLINES = 2
+_MIN_HEADLINE_WORDS = 3
+_LONG_SUMMARY_CHARS = 1_800
 _TIMES_THE_SUMMARY = 2.0
 _SAME_TEXT_RATIO = 0.9
 _HOUR = re.compile(r"<hour>\s*(\d{1,2})\s*</hour>", re.IGNORECASE)
@@ -184,12 +254,39 @@ def _parse_text(text: str, url: str | None) -> ParsedFeed:
         raise MalformedFeed("it holds nothing but white space" if text else "it is empty")
     if _JSON_START.match(text):
         return parse_json_feed(text, url=url)
+    stray = _stray_chars(text)
+    text = text[stray:]
     root = _root_element(text)
     if root in SITEMAP_ROOTS:
-        return parse_sitemap(text, url=url)
-    if root == "html":
+        feed = parse_sitemap(text, url=url)
+    elif root == "html":
         raise MalformedFeed("it is an HTML page, not a feed")
-    return _parse_xml(text, root, url)
+    else:
+        feed = _parse_xml(text, root, url)
+    if not stray:
+        return feed
+    note = f"{stray:,} characters before it were left out, which do not belong to it"
+    return replace(feed, notes=(note, *feed.notes))
+
+
+def holds_feed(text: str) -> bool:
+    """Whether a feed in XML begins in a text, or after what a broken server put before it."""
+    return _root_element(text[_stray_chars(text) :]) in _FEED_ROOTS
+
+
+def _stray_chars(text: str) -> int:
+    """How many characters stand before a feed that begins later on, as warnings of a server do.
+
+    Of a whole page only an XML declaration in it can begin another document.
+    """
+    root = _root_element(text)
+    if root in _FEED_ROOTS:
+        return 0
+    for match in islice(_FEED_START.finditer(text, 0, _MAX_STRAY_CHARS), _MAX_STARTS):
+        is_declared = match[0].startswith("<?")
+        if (is_declared or root != "html") and _root_element(text[match.start() :]) in _FEED_ROOTS:
+            return match.start()
+    return 0
 
 
 def _root_element(text: str) -> str:
@@ -226,28 +323,35 @@ def _parse_xml(text: str, root: str, url: str | None) -> ParsedFeed:
     is_rss11 = _RSS_11 in markup
     if is_rss11:  # of which feedparser knows no namespace, and the elements of RSS 1.0 by theirs
         markup = markup.replace(_RSS_11, _RSS_10)
+    skipped = _skip_hours(markup), _skip_days(markup)
+    escaped = markup.count("&amp;")
+    markup = repaired(markup)
     parsed = _parse(markup)
     feed = parsed.feed
     if not parsed.entries and (not parsed.version or _is_fatal(parsed)):
         raise MalformedFeed(_what_is_wrong(parsed, root))
     self_url = _link(feed, "self", url)
-    base = self_url or absolute_url(feed.get("link"), url) or url
-    entries = tuple(_read_entry(entry, feed, base) for entry in parsed.entries[:MAX_ITEMS])
+    # Where a feed says that it is may be an old address of its, or a service's.
+    base = absolute_url(_string(feed, "link"), url or self_url) or url or self_url
+    is_atom = str(parsed.version).startswith("atom")
+    entries = tuple(_read_entry(entry, feed, base, is_atom) for entry in parsed.entries[:MAX_ITEMS])
     notes = [_not_a_feed(root)] if not parsed.version and root not in _ROOT_NAMES else []
     if _is_fatal(parsed):
         notes.append(f"it is not well-formed: {_fault(parsed.bozo_exception)}")
+    if markup.count("&amp;") > escaped:
+        notes.append("it is not well-formed: an ampersand in it is not written as &amp;")
     if left_out:
         notes.append(f"only its first {MAX_ITEMS:,} of {MAX_ITEMS + left_out:,} items are read")
     name = _format_name(parsed.version) if parsed.version else _ROOT_NAMES.get(root, "feed")
     return ParsedFeed(
         format="RSS 1.1" if is_rss11 and name == "RSS 1.0" else name,
-        title=plain_title(feed.get("title")),
+        title=_title(feed, is_atom),
         self_url=self_url,
         entries=entries,
         notes=tuple(notes),
         ttl_seconds=_ttl_seconds(feed),
-        skip_hours=_skip_hours(markup),
-        skip_days=_skip_days(markup),
+        skip_hours=skipped[0],
+        skip_days=skipped[1],
     )
 
 
@@ -377,6 +481,8 @@ class _Block(NamedTuple):
     text: str
     words: int
     linked_share: float
+    is_cut_before_link: bool
+    """Whether a sign of a cut stands before a link in it."""
 
 
 def is_whole_article(entry: FeedEntry) -> bool:
@@ -388,50 +494,80 @@ def is_whole_article(entry: FeedEntry) -> bool:
     - It has 150 words in at least three paragraphs of ten words or more; a text from a summary or
       description, which is not meant to be all, 300 words in five. Of scripts without spaces two
       characters count as a word.
-    - None of its last four blocks ends in a sign of a cut ("…", "[...]", "(more)"), and no short
-      one invites to read on ("Read more", "Weiterlesen", "続きを読む").
-    - Its last paragraph ends as a sentence does. What follows of mostly linked text, as in "The
-      post … appeared first on …", is passed over.
-    - Not more than 40 % of it is linked: a list of links is no article.
+    - No recording is attached to it: its text is then about that.
+    - None of its last blocks, from the last but one paragraph on, ends in a sign of a cut ("…",
+      "[...]", "(more)"), and no short one invites to read on ("Read more", "Weiterlesen",
+      "続きを読む"), ends in an arrow, or speaks of the full text or of those who pay for it.
+    - Its last paragraph ends as a sentence does, and neither what follows it nor the last block
+      is little but a link. What follows of partly linked text, as in "The post … appeared first
+      on …", is passed over.
+    - Not more than 40 % of it is linked: a list of links is no article; nor is a text in which
+      several linked headlines have their own paragraphs.
     - Where the item has a summary of its own, the text has twice its words. A summary that is
       about as long as the text is the same text again, of which either may be cut: the text must
       then be as long as a description has to be.
     """
     blocks = _blocks(entry.content)
     words = sum(block.words for block in blocks)
-    if words < _MIN_WORDS:
+    prose = [at for at, block in enumerate(blocks) if _is_prose(block)]
+    if entry.has_recording or words < _MIN_WORDS or len(prose) < _MIN_PARAGRAPHS:
         return False
     linked = sum(block.words * block.linked_share for block in blocks)
-    if linked > _MAX_LINKED_SHARE * words or any(
-        _is_cut(block) for block in blocks[-_TRAILING_BLOCKS:]
-    ):
+    if linked > _MAX_LINKED_SHARE * words or _goes_on(blocks, prose) or _is_digest(blocks, prose):
         return False
-    prose = [
-        block
-        for block in blocks
-        if block.words >= _MIN_PARAGRAPH_WORDS and block.linked_share <= _MAX_LINKED_SHARE
-    ]
-    if not prose or not _SENTENCE_END.search(prose[-1].text):
-        return False
-    summary_words = _words(entry.about.summary or "")
-    is_twofold = summary_words >= _SAME_TEXT_RATIO * words
+    summary = entry.about.summary or ""
+    summary_words = _words(summary)
+    # Of a long summary not all is kept: it may have been as long as the text.
+    is_twofold = summary_words >= _SAME_TEXT_RATIO * words or len(summary) >= _LONG_SUMMARY_CHARS
     if not is_twofold and words < _TIMES_THE_SUMMARY * summary_words:
         return False
-    is_copy = is_twofold and _letters(entry.about.summary or "") == _letters(
-        " ".join(block.text for block in blocks)
-    )
+    is_copy = is_twofold and _letters(summary) == _letters(" ".join(block.text for block in blocks))
     if entry.is_full_text and (not is_twofold or is_copy):
-        return len(prose) >= _MIN_PARAGRAPHS
+        return True
     return words >= _MIN_WORDS_OF_DESCRIPTION and len(prose) >= _MIN_PARAGRAPHS_OF_DESCRIPTION
+
+
+def _is_prose(block: _Block) -> bool:
+    return block.words >= _MIN_PARAGRAPH_WORDS and block.linked_share <= _MAX_LINKED_SHARE
+
+
+def _goes_on(blocks: list[_Block], prose: list[int]) -> bool:
+    """Whether the end of a text, from its last but one paragraph on, points beyond it."""
+    ending = blocks[max(0, min(prose[-2], len(blocks) - _TRAILING_BLOCKS)) :]
+    if not _SENTENCE_END.search(blocks[prose[-1]].text) or any(_is_cut(one) for one in ending):
+        return True
+    after = blocks[prose[-1] + 1 :]
+    return bool(after) and (_is_link(after[0]) or _is_link(after[-1]))
+
+
+def _is_link(block: _Block) -> bool:
+    """Whether a block is little but a link, and to something else than what readers say."""
+    if block.linked_share < _MOSTLY_LINKED_SHARE:
+        return False
+    return _OWN_LINK.fullmatch(block.text) is None
+
+
+def _is_digest(blocks: list[_Block], prose: list[int]) -> bool:
+    """Whether linked headlines stand over its paragraphs: parts of other texts."""
+    headlines = sum(
+        block.linked_share >= _MOSTLY_LINKED_SHARE and block.words >= _MIN_HEADLINE_WORDS
+        for block in blocks[: prose[-1]]
+    )
+    return headlines > _MAX_LINKED_HEADLINES
 
 
 def _blocks(content: str) -> list[_Block]:
     blocks = []
-    for piece in _BLOCK_BREAK.split(_NOT_TEXT.sub(" ", content)):
+    markup = _NOT_TEXT.sub(" ", content)
+    pieces = _BLOCK_BREAK.split(markup)
+    if len(pieces) < _MIN_PARAGRAPHS:  # where nothing else parts them, lines are paragraphs
+        pieces = _LINE_BREAK.split(markup)
+    for piece in pieces:
         text = plain_text(piece)
         if text is not None:
             linked = sum(len(plain_text(link) or "") for link in _LINK.findall(piece))
-            blocks.append(_Block(text, _words(text), linked / len(text)))
+            is_cut = _CUT_BEFORE_LINK.search(piece) is not None
+            blocks.append(_Block(text, _words(text), linked / len(text), is_cut))
     return blocks
 
 
@@ -446,9 +582,13 @@ def _letters(text: str) -> str:
 
 def _is_cut(block: _Block) -> bool:
     """Whether a block says that the text goes on elsewhere."""
-    if _CUT_OFF.search(block.text):
+    if block.is_cut_before_link or _CUT_OFF.search(block.text):
         return True
-    return block.words <= _MAX_READ_ON_WORDS and _READ_ON.search(block.text) is not None
+    if block.words > _MAX_READ_ON_WORDS:
+        return False
+    # Quotation marks of some languages are the arrows of others.
+    has_arrow = _ARROW_END.search(block.text) is not None and not _QUOTE_START.search(block.text)
+    return has_arrow or any(pattern.search(block.text) for pattern in (_READ_ON, _FULL, _PAID))
 
 
 def _parse(markup: str) -> Any:
@@ -540,95 +680,152 @@ def _format_name(version: str) -> str:
     return f"{name} {number}".strip()
 
 
-def _read_entry(entry: Any, feed: Any, base: str | None) -> FeedEntry:
+def _read_entry(entry: Any, feed: Any, base: str | None, is_atom: bool) -> FeedEntry:
     """What an entry says, its relative links resolved against the feed's own address."""
     content, language, is_full_text = _content(entry)
-    url = absolute_url(entry.get("feedburner_origlink"), base) or absolute_url(
-        entry.get("link"), base
+    url = absolute_url(_string(entry, "feedburner_origlink"), base) or absolute_url(
+        _page_link(entry), base
     )
-    guid = entry.get("id") or None
-    title = plain_title(entry.get("title"))
+    guid = _string(entry, "id")
+    title = _title(entry, is_atom)
     about = FeedItem(
         guid=guid,
         title=title,
         authors=_authors(entry),
-        published=_date(entry, "published", "created", "updated"),
-        summary=plain_text(entry.get("summary")),
+        published=_date(entry, "published", "created", ISSUED_KEY),
+        summary=_summary(entry, content, is_atom),
         tags=_tags(entry),
         image_url=_image_url(entry, url or base),
-        language=language or feed.get("language") or None,
-        feed_title=plain_title(feed.get("title")),
-        rights=plain_text(entry.get("rights")) or plain_text(feed.get("rights")),
+        language=language or _string(feed, "language"),
+        feed_title=_title(feed, is_atom),
+        rights=plain_text(_string(entry, "rights")) or plain_text(_string(feed, "rights")),
         updated=_date(entry, "updated"),
     )
-    name = guid or url or name_without_guid(title, str(entry.get("published", "")), content)
-    return FeedEntry(name, url, content, is_full_text, about)
+    name = guid or url or name_without_guid(title, _string(entry, "published") or "", content)
+    return FeedEntry(name, url, content, is_full_text, about, _has_recording(entry))
+
+
+def _string(element: Any, key: str) -> str | None:
+    """A string of feedparser's, which makes data of another type of some unknown elements."""
+    # Not element.get: feedparser would stand in one date for the other.
+    value = dict.get(element, key)
+    return value if isinstance(value, str) and value else None
+
+
+def _detail(element: Any, key: str) -> Any:
+    """One of feedparser's dictionaries; an empty one where it has none of this name."""
+    value = dict.get(element, key)
+    return value if isinstance(value, dict) else {}
+
+
+def _details(element: Any, key: str) -> list[Any]:
+    """Of one of feedparser's lists the dictionaries."""
+    value = dict.get(element, key)
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+
+
+def _is_markup(element: Any, key: str, is_atom: bool) -> bool:
+    """Whether a text may hold tags; in Atom it states that it does (RFC 4287, 3.1.1)."""
+    return not is_atom or _string(_detail(element, f"{key}_detail"), "type") != "text/plain"
+
+
+def _title(element: Any, is_atom: bool) -> str | None:
+    is_markup = _is_markup(element, "title", is_atom)
+    return plain_title(_string(element, "title"), is_markup=is_markup)
+
+
+def _summary(entry: Any, content: str, is_atom: bool) -> str | None:
+    is_markup = _is_markup(entry, "summary", is_atom)
+    return plain_summary(_string(entry, "summary"), content, is_markup=is_markup)
+
+
+def _page_link(entry: Any) -> str | None:
+    """The link of an entry; a guid in its stead only where it is an address itself."""
+    link = _string(entry, "link")
+    return None if dict.get(entry, "guidislink") and absolute_url(link) is None else link
 
 
 def _content(entry: Any) -> tuple[str, str | None, bool]:
     """The fullest text of an item as HTML, its language, and whether it is meant to be all."""
-    full = [part for part in entry.get("content", []) if part.get("value")]
+    full = [part for part in _details(entry, "content") if _string(part, "value")]
     candidates = list(full)
-    if entry.get("summary"):
-        candidates.append(entry.get("summary_detail") or {"value": entry["summary"]})
+    if (summary := _string(entry, "summary")) is not None:
+        detail = _detail(entry, "summary_detail")
+        candidates.append(detail if _string(detail, "value") else {"value": summary})
     if not candidates:
-        return "", None, False
+        caption = _string(entry, CAPTION_KEY)
+        is_text = caption is not None and not _ANY_TAG.search(caption)
+        return (paragraphs(caption) if caption and is_text else caption or ""), None, False
     # A feed that carries both may put the teaser in either element: the longer one is the text.
-    best = max(candidates, key=lambda part: len(plain_text(part.get("value")) or ""))
-    value = str(best.get("value") or "")
-    if best.get("type") == "text/plain":
-        paragraphs = _BLANK_LINES.split(html.escape(value, quote=False).strip())
-        value = "".join(f"<p>{paragraph}</p>" for paragraph in paragraphs)
-    return value, best.get("language") or None, any(best is part for part in full)
+    best = max(candidates, key=lambda part: len(plain_text(_string(part, "value")) or ""))
+    value = _string(best, "value") or ""
+    if _string(best, "type") == "text/plain":
+        value = paragraphs(value)
+    return value, _string(best, "language"), any(best is part for part in full)
 
 
 def _date(entry: Any, *names: str) -> str | None:
-    """The first date of these elements that can be read, in ISO 8601 and UTC."""
-    for name in names:
-        # Not entry.get: feedparser would stand in one date for the other.
-        date = normal_date(str(dict.get(entry, name) or ""), dict.get(entry, f"{name}_parsed"))
-        if date is not None:
-            return date
-    return None
+    """The first date of these elements that can be read, in ISO 8601 and UTC.
+
+    As it is written: feedparser fills what is missing from the day on which it runs.
+    """
+    dates = (normal_date(_string(entry, name) or "") for name in names)
+    return next((date for date in dates if date is not None), None)
 
 
 def _link(element: Any, relation: str, base: str | None) -> str | None:
-    for link in element.get("links", []):
+    for link in _details(element, "links"):
         if link.get("rel") == relation:
-            return absolute_url(link.get("href"), base)
+            return absolute_url(_string(link, "href"), base)
     return None
 
 
 def _authors(entry: Any) -> tuple[str, ...]:
-    stated = str(entry.get("author") or "")
-    names = [plain_text(author.get("name")) for author in entry.get("authors", []) if author]
-    if "@" in stated:
-        # feedparser knows only addresses of short domains, and takes pieces of others for names.
-        names = [plain_text(parseaddr(stated)[0])]
-    elif not any(names):
-        names = [plain_text(stated)]
-    return tuple(dict.fromkeys(name for name in names if name and "@" not in name))
+    names = [_author_name(_string(author, "name")) for author in _details(entry, "authors")]
+    if not any(names):
+        names = [_author_name(_string(entry, "author"))]
+    return tuple(dict.fromkeys(name for name in names if name))
+
+
+def _author_name(written: str | None) -> str | None:
+    """A name without the remnants of an address, and without the account that follows it."""
+    name = _ACCOUNT.sub("", _EMPTY_BRACKETS.sub("", plain_text(written) or "")).strip(" ,;")
+    if (inner := _IN_BRACKETS.fullmatch(name)) is not None:
+        name = inner[1].strip()
+    return None if "@" in name else name or None
 
 
 def _tags(entry: Any) -> tuple[str, ...]:
-    terms = (plain_text(tag.get("label") or tag.get("term")) for tag in entry.get("tags", []))
+    tags = _details(entry, "tags")
+    terms = (plain_text(_string(tag, "label") or _string(tag, "term")) for tag in tags)
     return tuple(dict.fromkeys(term for term in terms if term))
+
+
+def _enclosures(entry: Any) -> list[Any]:
+    return [link for link in _details(entry, "links") if link.get("rel") == "enclosure"]
+
+
+def _has_recording(entry: Any) -> bool:
+    return any(
+        (_string(part, "type") or "").lower().startswith(("audio/", "video/"))
+        or _RECORDING_NAME.search(_string(part, "href") or "") is not None
+        for part in _enclosures(entry)
+    )
 
 
 def _image_url(entry: Any, base: str | None) -> str | None:
     media = [
-        *entry.get("media_content", []),
-        *entry.get("media_thumbnail", []),
-        *entry.get("enclosures", []),
+        *_details(entry, "media_content"),
+        *_details(entry, "media_thumbnail"),
+        *_enclosures(entry),
     ]
     for part in media:
-        link = part.get("url") or part.get("href")
-        kind = str(part.get("medium") or part.get("type") or "").lower()
+        link = _string(part, "url") or _string(part, "href")
+        kind = (_string(part, "medium") or _string(part, "type") or "").lower()
         # A thumbnail states no type; a video says that it is one.
-        if not kind.startswith("image") and (kind or not _IMAGE_NAME.search(str(link))):
+        if not kind.startswith("image") and (kind or not _IMAGE_NAME.search(link or "")):
             continue
         url = absolute_url(link, base)
         if url is not None:
             return url
-    image = entry.get("image")
-    return absolute_url(image.get("href"), base) if hasattr(image, "get") else None
+    return absolute_url(_string(_detail(entry, "image"), "href"), base)

@@ -6,7 +6,6 @@ is noted; a document that is not JSON costs all, for there is no telling what is
 
 from __future__ import annotations
 
-import html
 import json
 import re
 from typing import Any
@@ -20,6 +19,8 @@ from transforms.parsed_feeds import (
     absolute_url,
     name_without_guid,
     normal_date,
+    paragraphs,
+    plain_summary,
     plain_text,
     plain_title,
     without_forbidden,
@@ -29,7 +30,6 @@ _VERSION = re.compile(r"https?://(?:www\.)?jsonfeed\.org/version/([\w.]{1,20})/?
 _VERSION_MEMBER = re.compile(r'(?<!\\)"version"\s*:\s*"https?:(?:\\?/){2}(?:www\.)?jsonfeed\.org')
 _KNOWN_VERSIONS = frozenset({"1", "1.0", "1.1"})
 _MAX_PARTS = 1_000_000
-_BLANK_LINES = re.compile(r"\n\s*\n")
 _IMAGE_TYPE = "image/"
 
 
@@ -64,10 +64,11 @@ def parse_json_feed(text: str, *, url: str | None = None) -> ParsedFeed:
         reader.note("it states no version of JSON Feed")
     elif version[1] not in _KNOWN_VERSIONS:
         reader.note(f"its version is {version[1]!r}; known are 1.0 and 1.1")
-    feed_url = absolute_url(reader.text(document, "feed_url", "the feed"), url)
-    base = absolute_url(reader.text(document, "home_page_url", "the feed"), url) or feed_url or url
+    feed_url = absolute_url(reader.link(document, "feed_url", "the feed"), url)
+    site = absolute_url(reader.link(document, "home_page_url", "the feed"), url or feed_url)
+    base = site or url or feed_url
     feed = _Feed(
-        title=plain_title(reader.text(document, "title", "the feed")),
+        title=plain_title(reader.text(document, "title", "the feed"), is_markup=False),
         language=reader.text(document, "language", "the feed"),
         authors=reader.authors(document, "the feed"),
         base=base,
@@ -94,13 +95,21 @@ def _load(text: str) -> Any:
         raise MalformedFeed(f"its JSON has {parts:,} parts; at most {_MAX_PARTS:,} are read")
     try:
         # Numbers are kept as they are written: an id may have more digits than a number can.
-        return json.loads(text, parse_int=str, parse_float=str, parse_constant=str, strict=False)
+        return json.loads(
+            text, parse_int=_Number, parse_float=_Number, parse_constant=_Number, strict=False
+        )
     except json.JSONDecodeError as error:
         raise MalformedFeed(
             f"it is not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}"
         ) from error
     except RecursionError as error:
         raise MalformedFeed("its JSON is nested too deeply to be read") from error
+
+
+class _Number(str):
+    """A number as it is written."""
+
+    __slots__ = ()
 
 
 class _Feed:
@@ -139,6 +148,13 @@ class _Reader:
         # JSON can write half of a pair of surrogates, which is no character.
         return without_forbidden(value) if value else None
 
+    def link(self, owner: dict[str, Any], name: str, where: str) -> str | None:
+        """A member that must be a string and no number: numbers are no addresses."""
+        if isinstance(owner.get(name), _Number):
+            self.note(f"{name} of {where} is a number, not a string", name)
+            return None
+        return self.text(owner, name, where)
+
     def texts(self, owner: dict[str, Any], name: str, where: str) -> tuple[str, ...]:
         """A member that must be a list of strings."""
         members = self._member(owner, name, where, list, "a list") or []
@@ -170,28 +186,34 @@ class _Reader:
 
 
 def _type_name(value: Any) -> str:
-    names = {dict: "an object", list: "a list", str: "a string or number", bool: "a truth value"}
+    names = {
+        dict: "an object",
+        list: "a list",
+        str: "a string",
+        _Number: "a number",
+        bool: "a truth value",
+    }
     return names.get(type(value), "null")
 
 
 def _read_item(reader: _Reader, item: dict[str, Any], where: str, feed: _Feed) -> FeedEntry:
-    url = absolute_url(reader.text(item, "url", where), feed.base)
-    url = url or absolute_url(reader.text(item, "external_url", where), feed.base)
+    url = absolute_url(reader.link(item, "url", where), feed.base)
+    url = url or absolute_url(reader.link(item, "external_url", where), feed.base)
     guid = reader.text(item, "id", where)
-    title = plain_title(reader.text(item, "title", where))
+    title = plain_title(reader.text(item, "title", where), is_markup=False)
     summary = reader.text(item, "summary", where)
     full_text = reader.text(item, "content_html", where)
     if not plain_text(full_text):
         written = reader.text(item, "content_text", where)
-        full_text = _paragraphs(written) if written else full_text
+        full_text = paragraphs(written) if written else full_text
     published = reader.text(item, "date_published", where) or ""
-    content = full_text or (_paragraphs(summary) if summary else "")
+    content = full_text or (paragraphs(summary) if summary else "")
     about = FeedItem(
         guid=guid,
         title=title,
         authors=reader.authors(item, where) or feed.authors,
         published=normal_date(published),
-        summary=plain_text(summary),
+        summary=plain_summary(summary, content, is_markup=False),
         tags=reader.texts(item, "tags", where),
         image_url=_image_url(reader, item, where, url or feed.base),
         language=reader.text(item, "language", where) or feed.language,
@@ -199,23 +221,26 @@ def _read_item(reader: _Reader, item: dict[str, Any], where: str, feed: _Feed) -
         updated=normal_date(reader.text(item, "date_modified", where) or ""),
     )
     name = guid or url or name_without_guid(title, published, content)
-    return FeedEntry(name, url, content, bool(full_text), about)
+    recorded = _has_recording(reader, item, where)
+    return FeedEntry(name, url, content, bool(full_text), about, recorded)
 
 
-def _paragraphs(text: str) -> str:
-    """Plain text as HTML."""
-    paragraphs = _BLANK_LINES.split(html.escape(text, quote=False).strip())
-    return "".join(f"<p>{paragraph}</p>" for paragraph in paragraphs)
+def _has_recording(reader: _Reader, item: dict[str, Any], where: str) -> bool:
+    kinds = (
+        reader.text(attachment, "mime_type", where) or ""
+        for attachment in reader.objects(item, "attachments", where)
+    )
+    return any(kind.lower().startswith(("audio/", "video/")) for kind in kinds)
 
 
 def _image_url(reader: _Reader, item: dict[str, Any], where: str, base: str | None) -> str | None:
     for name in ("image", "banner_image"):
-        image = absolute_url(reader.text(item, name, where), base)
+        image = absolute_url(reader.link(item, name, where), base)
         if image is not None:
             return image
     for attachment in reader.objects(item, "attachments", where):
         kind = reader.text(attachment, "mime_type", where) or ""
-        image = absolute_url(reader.text(attachment, "url", where), base)
+        image = absolute_url(reader.link(attachment, "url", where), base)
         if image is not None and kind.lower().startswith(_IMAGE_TYPE):
             return image
     return None

@@ -8,8 +8,10 @@ from __future__ import annotations
 import hashlib
 import html
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from html.entities import html5
 from typing import Any, NamedTuple
 from urllib.parse import urljoin, urlsplit
 
@@ -21,8 +23,17 @@ from transforms.dates import find_dates, parse_metadata_date
 MAX_ITEMS = 20_000
 """Items that are taken from one feed; what follows is left, with a note."""
 MAX_TITLE_CHARS = 2_000
+MAX_SUMMARY_CHARS = 2_000
 
-_TAG = re.compile(r"<[^<>]*>")
+_TAG = re.compile(r"</?[A-Za-z!?][^<>]*>")
+_BLANK_LINES = re.compile(r"\n\s*\n")
+_CDATA_OR_REFERENCE = re.compile(
+    r"<!\[CDATA\[.*?(?:\]\]>|\Z)|&(?:([A-Za-z][\w.\-]{0,60});|(#\d+;|#[xX][0-9a-fA-F]+;)|)",
+    re.DOTALL,
+)
+_XML_ENTITIES = frozenset({"amp", "lt", "gt", "quot", "apos"})
+# Written where there is none: the epoch of Unix, in whatever zone the writer believed to be in.
+_NULL_DAY = "1970-01-01"
 _CLOCK_TIME = re.compile(r"\d{1,2}:\d{2}|T\d{2}")
 # From 2001 to 2033; with another first digit they may be a year.
 _EPOCH_DIGITS = re.compile(r"1\d{9}(?:\d{3})?")
@@ -61,6 +72,8 @@ class FeedEntry(NamedTuple):
     (``content:encoded``, Atom's ``content``, JSON Feed's ``content_html`` and ``content_text``),
     not from a summary or description."""
     about: FeedItem
+    has_recording: bool = False
+    """Whether audio or video is attached to it: its text is then about that, as of a podcast."""
 
 
 @dataclass(frozen=True)
@@ -119,18 +132,73 @@ def _code_point(digits: str) -> int:
     return int(significant, base) if len(significant) <= _MAX_DIGITS else _BEYOND_UNICODE
 
 
-def plain_text(value: Any) -> str | None:
-    """Text of a value that may hold markup, on one line; None where nothing is left."""
+def with_escaped_ampersands(
+    markup: str, declared: Collection[str] = (), *, has_html_names: bool = False
+) -> str:
+    """Markup with every ampersand that begins no reference written as one; CDATA is spared.
+
+    Links and titles often forget it ("AT&T", ``?a=1&copy=2``), for which a strict parser refuses
+    them and a loose one guesses.
+
+    Args:
+        markup: of an XML document.
+        declared: names of the entities that it declares; references to them stay.
+        has_html_names: whether the names of HTML that end in a semicolon become what they stand
+            for (``&nbsp;``), which XML does not know; else they are taken for text as well.
+    """
+
+    def written_out(match: re.Match[str]) -> str:
+        name = match[1]
+        if not match[0].startswith("&") or match[2]:
+            return match[0]
+        if name is None:
+            return "&amp;"
+        if name in _XML_ENTITIES or name in declared:
+            return match[0]
+        if has_html_names and (character := html5.get(f"{name};")) is not None:
+            return html.escape(character)
+        return f"&amp;{match[0][1:]}"
+
+    return _CDATA_OR_REFERENCE.sub(written_out, markup)
+
+
+def paragraphs(text: str) -> str:
+    """Plain text as HTML, its blank lines parting paragraphs."""
+    parts = _BLANK_LINES.split(html.escape(text, quote=False).strip())
+    return "".join(f"<p>{part}</p>" for part in parts)
+
+
+def plain_text(value: Any, *, is_markup: bool = True) -> str | None:
+    """Text of a value on one line; None where nothing is left.
+
+    Args:
+        value: a string, or what stands for one.
+        is_markup: whether it may hold tags, which are left out. What is no tag stays in any case,
+            as in "growth < 2 % but > 1 %".
+    """
     if not value:
         return None
     # Of what was escaped more than twice, the references are not yet checked.
-    text = html.unescape(without_forbidden(_TAG.sub(" ", str(value))))
+    markup = _TAG.sub(" ", str(value)) if is_markup else str(value)
+    text = html.unescape(without_forbidden(markup))
     return " ".join(text.split()) or None
 
 
-def plain_title(value: Any) -> str | None:
+def plain_title(value: Any, *, is_markup: bool = True) -> str | None:
     """As ``plain_text``, cut where it is longer than any title."""
-    return (plain_text(value) or "")[:MAX_TITLE_CHARS] or None
+    return (plain_text(value, is_markup=is_markup) or "")[:MAX_TITLE_CHARS] or None
+
+
+def plain_summary(value: Any, content: str, *, is_markup: bool = True) -> str | None:
+    """As ``plain_text``, at most 2,000 characters of whole words; None if it is the content."""
+    text = plain_text(value, is_markup=is_markup)
+    if text is None or text == plain_text(content):
+        return None
+    if len(text) <= MAX_SUMMARY_CHARS:
+        return text
+    cut = text[:MAX_SUMMARY_CHARS]
+    # Scripts without spaces have no word to cut at.
+    return cut if text[MAX_SUMMARY_CHARS] == " " else cut.rpartition(" ")[0] or cut
 
 
 def absolute_url(link: Any, base: str | None = None) -> str | None:
@@ -151,31 +219,28 @@ def name_without_guid(title: str | None, date: str, content: str) -> str:
     return hashlib.sha256(described.encode("utf-8", "replace")).hexdigest()[:16]
 
 
-def normal_date(written: str, parsed: Any = None) -> str | None:
+def normal_date(written: str) -> str | None:
     """A date of a feed in ISO 8601, in UTC, as precise as it is written.
 
-    What states its zone is read as ``transforms.dates`` reads metadata, or the text of any
-    language; then as feedparser read it, which knows more forms, and takes a time without a zone
-    for UTC; last a day without a time, in any language. Seconds since 1970 are read as well.
+    Read as ``transforms.dates`` reads metadata, else as it reads the text of any language. Nothing
+    is added that is not stated: a time without a zone that is known and possible is left out, and
+    so is the date whose year, month or day may be meant in several ways. Seconds since 1970 are
+    read as well; the first day of 1970 stands for no date.
 
-    Args:
-        written: as the feed has it.
-        parsed: what feedparser made of it, a ``time.struct_time`` in UTC.
+    >>> normal_date("Mon, 05 Jan 2026 10:00:00 EST"), normal_date("05.01.2026 10:00")
+    ('2026-01-05T15:00:00Z', '2026-01-05')
     """
     written = written.strip()
     if (since_1970 := _epoch_moment(written)) is not None:
         return f"{since_1970.isoformat()}Z"
     stated = parse_metadata_date(written, "feed", _END_OF_TIME)
-    if stated is not None and (stated.precision != "day" or not _CLOCK_TIME.search(written)):
-        return _iso(stated)
-    found = _found_date(written)
-    if found is not None and found.precision != "day":
-        return _iso(found)
-    moment = _moment(parsed)
-    if moment is None:
-        return _iso(stated or found)
-    has_time = _CLOCK_TIME.search(written) is not None
-    return f"{moment.isoformat()}Z" if has_time else moment.date().isoformat()
+    if stated is None or (stated.precision == "day" and _CLOCK_TIME.search(written)):
+        # Text knows more ways to write a zone.
+        found = _found_date(written)
+        if found is not None and (stated is None or found.precision != "day"):
+            stated = found
+    date = _iso(stated)
+    return None if date is None or date.startswith(_NULL_DAY) else date
 
 
 def _found_date(written: str) -> PublicationDate | None:
@@ -192,15 +257,6 @@ def _iso(date: PublicationDate | None) -> str | None:
     moment = datetime.fromtimestamp(date.at.micros // 1_000_000, UTC).replace(tzinfo=None)
     length = {"year": 4, "month": 7, "day": 10}.get(date.precision)
     return f"{moment.isoformat()}Z" if length is None else moment.isoformat()[:length]
-
-
-def _moment(parsed: Any) -> datetime | None:
-    if not parsed:
-        return None
-    try:
-        return datetime(*parsed[:6])
-    except (TypeError, ValueError):  # a year 0, a second 61
-        return None
 
 
 def _epoch_moment(written: str) -> datetime | None:

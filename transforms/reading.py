@@ -45,7 +45,7 @@ from transforms.archives import (
     read_archive,
 )
 from transforms.decoding import BinaryContent, UndecodableText, decode_text
-from transforms.feeds import EmptyFeed, MalformedFeed, read_feed
+from transforms.feeds import EmptyFeed, MalformedFeed, holds_feed, read_feed
 from transforms.gunzip import GzipStream, Member
 from transforms.json_feeds import states_json_feed
 from transforms.objects import ReadableStream, is_fetched_whole, is_url, open_object
@@ -614,7 +614,7 @@ def _kind_of(content: bytes, named: str | None) -> str:
     if not text.strip(_BLANK):
         raise _Unreadable("rejected", "empty", _empty_message(content))
     head = text[:_HEAD_BYTES]
-    begun = _kind_by_start(head, text)
+    begun = _kind_by_start(head, text, named)
     if begun is not None:
         return begun
     if _JSON_START.match(head) and text.rstrip().endswith(("}", "]")):
@@ -632,8 +632,11 @@ def _kind_of(content: bytes, named: str | None) -> str:
     return named or "text"
 
 
-def _kind_by_start(head: str, text: str) -> str | None:
+def _kind_by_start(head: str, text: str, named: str | None) -> str | None:
     """The kind of a document that tells it at once."""
+    # Before it is taken for a page: what a broken server put before a feed is a piece of one.
+    if named == "feed" and holds_feed(head):
+        return "feed"
     if looks_like_html(head.encode("utf-8", "replace")):
         return "html"
     return "feed" if _JSON_START.match(head) and states_json_feed(text) else None

@@ -24,6 +24,7 @@ from transforms.parsed_feeds import (
     normal_date,
     plain_text,
     plain_title,
+    with_escaped_ampersands,
     without_forbidden,
 )
 
@@ -35,8 +36,11 @@ _MAX_ELEMENTS = 2_000_000
 _MAX_FIELD_CHARS = 20_000
 _MAX_DEPTH = 100
 _DECLARATION = re.compile(r"\A\s*<\?xml[^>]{0,300}\?>")
-_CDATA_OR_BARE_AMPERSAND = re.compile(
-    r"<!\[CDATA\[.*?(?:\]\]>|\Z)|&(?!amp;|lt;|gt;|quot;|apos;|#\d+;|#[xX][0-9a-fA-F]+;)", re.DOTALL
+_MAX_TAG_CHARS = 64 * 1024
+_TAG = re.compile(r"<[A-Za-z_][^<>]*")
+# A tag in which another begins; XML lets no attribute hold "<" (1.0, 3.1).
+_CDATA_OR_OPEN_TAG = re.compile(
+    r"<!\[CDATA\[.*?(?:\]\]>|\Z)|<!--.*?(?:-->|\Z)|<(?=/?[A-Za-z_][^<>]*<)", re.DOTALL
 )
 _FIELDS = {
     ("loc",): "loc",
@@ -66,7 +70,9 @@ def parse_sitemap(text: str, *, url: str | None = None) -> ParsedFeed:
         target=target, encoding="utf-8", recover=True, resolve_entities=False, no_network=True,
         load_dtd=False, huge_tree=False,
     )  # fmt: skip
-    markup = _with_escaped_ampersands(without_forbidden(_DECLARATION.sub("", text, count=1)))
+    markup = with_escaped_ampersands(without_forbidden(_DECLARATION.sub("", text, count=1)))
+    markup, unclosed = _with_closed_tags(markup)
+    _check_tags(markup)
     damage = None
     for start in range(0, len(markup), _CHUNK_CHARS):
         # Lone surrogates have been replaced; nothing else cannot be encoded.
@@ -88,6 +94,8 @@ def parse_sitemap(text: str, *, url: str | None = None) -> ParsedFeed:
     rows = [(_url_of(fields, url), fields) for fields in target.rows]
     located = {loc: fields for loc, fields in reversed(rows) if loc is not None}
     wrong = errors[0] if errors and not target.is_full else None
+    if wrong is None and unclosed:
+        wrong = f"{unclosed:,} of its tags are never closed"
     if not located and (rows or wrong or target.is_full):
         why = wrong or f"none of its {len(rows):,} entries has a usable <loc>"
         raise MalformedFeed(f"no entry of the {name} can be read: {why}")
@@ -106,14 +114,31 @@ def parse_sitemap(text: str, *, url: str | None = None) -> ParsedFeed:
     return ParsedFeed(name, title, None, entries, notes)
 
 
-def _with_escaped_ampersands(markup: str) -> str:
-    """Every ampersand that begins no reference written as one: addresses often forget it.
+def _with_closed_tags(markup: str) -> tuple[str, int]:
+    """Markup in which every "<" that only another follows is text, and how many were found.
 
-    References to entities that a document declares itself are taken for text, too.
+    The time of lxml's parser grows with the square of the tags that are never closed.
     """
-    return _CDATA_OR_BARE_AMPERSAND.sub(
-        lambda match: "&amp;" if match[0] == "&" else match[0], markup
-    )
+    found = 0
+
+    def as_text(match: re.Match[str]) -> str:
+        nonlocal found
+        if match[0] != "<":
+            return match[0]
+        found += 1
+        return "&lt;"
+
+    return _CDATA_OR_OPEN_TAG.sub(as_text, markup), found
+
+
+def _check_tags(markup: str) -> None:
+    """Raise for a tag that is small to send and huge to parse."""
+    for match in _TAG.finditer(markup):
+        if len(match[0]) > _MAX_TAG_CHARS:
+            line = markup.count("\n", 0, match.start()) + 1
+            raise MalformedFeed(
+                f"a tag of the sitemap has more than {_MAX_TAG_CHARS:,} characters, at line {line}"
+            )
 
 
 def _url_of(fields: dict[str, str], base: str | None) -> str | None:
