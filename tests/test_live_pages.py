@@ -21,17 +21,10 @@ from schemas.records import (
     PublicationDate,
 )
 from transforms.dates import parse_metadata_date
+from transforms.fed_fields import reconcile_dates
 from transforms.fingerprints import fingerprint_article
 from transforms.merging import merge_article
-from transforms.saved_pages import (
-    error_sign,
-    extract_feed_item,
-    extract_page,
-    interstitial_sign,
-    is_prompt_to_pay,
-    paywall_sign,
-    reconcile_dates,
-)
+from transforms.saved_pages import extract_feed_item, extract_page
 from transforms.topics import TopicModel, classify_topics
 
 FEED = "https://www.news.example/feed"
@@ -261,6 +254,33 @@ def test_the_topic_of_a_subscription_decides_where_the_text_cannot() -> None:
     assert scores.best == "sport"
 
 
+@pytest.mark.parametrize(
+    "unset", ["1970-01-01", "1970-01-01T00:00:00Z", "1970-01-01T01:00:00+01:00"]
+)
+def test_the_first_moment_of_unix_time_is_no_date(unset: str) -> None:
+    stated = {**STATED, "datePublished": unset, "dateModified": unset}
+    result = article(html(json_ld(stated)), published="2026-06-29T07:30:00Z")
+    assert (result.published, result.hints) == (date("2026-06-29T07:30:00Z", "feed"), ())
+    by_meta = html(meta(article__published_time=unset))
+    assert article(by_meta, published=unset, first_seen=None).published is None
+
+
+def test_the_year_that_unix_time_begins_with_is_one() -> None:
+    found = article(html(json_ld({**STATED, "datePublished": "1970"}))).published
+    assert found is not None
+    assert (found.at, found.precision) == (Timestamp(0), "year")
+
+
+def test_when_an_undated_item_was_changed_does_not_date_it() -> None:
+    changed = dataclasses.replace(ITEM, updated="2026-06-12T09:00:00Z")
+    (item,) = extract_feed_item(fetched(PARAGRAPHS[0], changed))
+    (page,) = extract_page(fetched(html(), changed))
+    for result in (item, page):
+        assert isinstance(result, Article)
+        assert result.hints == (DateHint("2026-06-12", "modified"),)
+        assert sources_of(result, "published") == ["first-seen"]
+
+
 # ── copies and identity ─────────────────────────────────────────────────────────────────────────
 
 
@@ -308,228 +328,7 @@ def test_a_guid_is_one_only_within_its_feed(make_article: Callable[..., Article]
     assert one.article_id != other.article_id
 
 
-# ── pages before the page ───────────────────────────────────────────────────────────────────────
-
-CONSENT = {
-    "en": "We and our 214 partners store and access information on your device. We use cookies to "
-    "measure our audience and to show you personalised advertising. You can withdraw your consent "
-    "at any time in the settings. Some of our partners process your personal data on the basis of "
-    "legitimate interest.",
-    "de": "Wir und unsere Partner verwenden Cookies, um unser Angebot zu finanzieren. Dafür "
-    "brauchen wir Ihre Einwilligung, die Sie jederzeit widerrufen können. Mit Werbung weiterlesen "
-    "oder ohne Werbung im Abonnement. Ihre Auswahl speichern wir auf diesem Gerät.",
-    "fr": "Avec votre accord, nous et nos partenaires utilisons des cookies pour mesurer notre "
-    "audience. Vous pouvez retirer votre consentement à tout moment. Nous respectons votre vie "
-    "privée et vos choix sur tous nos sites.",
-    "es": "Nosotros y nuestros socios utilizamos cookies para medir la audiencia. Puede retirar su "
-    "consentimiento en cualquier momento. Aceptar todo o rechazar todo.",
-    "pl": "Używamy plików cookies, aby dopasować treści. Twoja zgoda jest dobrowolna i możesz ją "
-    "wycofać w każdej chwili.",
-}
-
-
-@pytest.mark.parametrize("language", CONSENT)
-def test_a_page_that_asks_for_consent_is_no_article(language: str) -> None:
-    content = f"<html><head><title>news.example</title></head><body><p>{CONSENT[language]}</p>"
-    assert rejected(content).reason == "challenge-page"
-
-
-def test_a_long_page_that_asks_for_consent_is_no_article() -> None:
-    asked = [f"Purpose {number}. {CONSENT['en']}" for number in range(6)]
-    assert interstitial_sign([], asked, "") is not None
-    assert (
-        rejected(html("", "".join(f"<p>{part}</p>" for part in asked))).reason == "challenge-page"
-    )
-
-
-def test_a_long_list_of_single_words_asks_for_nothing() -> None:
-    assert interstitial_sign([], ["Herring"] * 300, "") is None
-
-
-def test_an_article_may_quote_a_request_for_consent() -> None:
-    assert interstitial_sign(["Sites ask"], [*PARAGRAPHS * 3, CONSENT["en"]], "") is None
-
-
-@pytest.mark.parametrize(
-    "title", ["We value your privacy", "Cookie settings | News", "Einwilligung", "Votre vie privée"]
-)
-def test_the_title_of_a_page_may_ask_for_consent(title: str) -> None:
-    assert interstitial_sign([title], PARAGRAPHS[:1], "") is not None
-
-
-@pytest.mark.parametrize(
-    "title", ["Your privacy and the new bridge", "Zustimmung zur Brücke wächst"]
-)
-def test_an_article_s_title_may_begin_as_such_a_request_does(title: str) -> None:
-    assert interstitial_sign([title], PARAGRAPHS, "") is None
-
-
-# ── paywalls ────────────────────────────────────────────────────────────────────────────────────
-
-TEASER = f"<h1>Bridge reopens</h1><p>{PARAGRAPHS[0]}</p><p>{PARAGRAPHS[1]}</p>"
-PROMPTS = [
-    "Subscribe to continue reading",
-    "To read the rest of this story, log in or become a member.",
-    "This article is for subscribers only.",
-    "You have reached your limit of free articles this month.",
-    "Sie haben bereits ein Abo? Dann melden Sie sich an.",
-    "Jetzt abonnieren und weiterlesen",
-    "Dieser Artikel ist nur für Abonnenten.",
-    "Cet article est réservé aux abonnés",
-    "Abonnez-vous pour lire la suite",
-    "Suscríbete para seguir leyendo",
-    "Conteúdo exclusivo para assinantes",
-    "Assine para continuar lendo",
-    "Abbonati per continuare a leggere",
-    "Word lid om verder te lezen",
-    "Logg inn for å lese videre",
-    "Bli prenumerant och läs hela artikeln",
-    "Zaloguj się, aby czytać dalej",
-    "Оформите подписку, чтобы читать дальше",
-    "Okumaya devam etmek için abone olun",
-    "この記事は有料会員限定です",
-    "登录后继续阅读",
-]
-
-
-@pytest.mark.parametrize("prompt", PROMPTS)
-def test_a_beginning_with_a_call_to_subscribe_is_a_paywall(prompt: str) -> None:
-    assert is_prompt_to_pay(prompt)
-    failed = rejected(html("", f"{TEASER}<div><h3>{prompt}</h3></div>"))
-    assert failed.reason == "paywall"
-    assert prompt in failed.message
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        "Subscribe to our newsletter to read the full story in your inbox",
-        "Already a subscriber? Log in",
-        "Sign in",
-        "Continue reading",
-        "Weiterlesen",
-        "Lire la suite",
-        "The members of the council read this report before they signed up.",
-        "Subscribe and get access to the full archive",
-        "Die Mitglieder müssen diesen Beitrag bis zum Mai bezahlen.",
-        "住民は登録の手続きを終えた。",
-        "Follow us on Telegram to read the full text of the story",
-    ],
-)
-def test_other_offers_are_no_paywall(line: str) -> None:
-    assert not is_prompt_to_pay(line)
-    (result,) = extract_page(fetched(html("", f"{TEASER}<div><h3>{line}</h3></div>")))
-    assert isinstance(result, Article)
-
-
-def test_a_call_to_subscribe_on_a_button_is_seen() -> None:
-    button = "<form><button>Subscribe to continue reading</button></form>"
-    assert rejected(html("", TEASER + button)).reason == "paywall"
-
-
-def test_what_the_markup_hides_is_no_call_to_subscribe() -> None:
-    hidden = "<div style='display: none'><h3>Subscribe to continue reading</h3></div>"
-    (result,) = extract_page(fetched(html("", TEASER + hidden)))
-    assert isinstance(result, Article)
-
-
-def test_a_label_on_many_cards_says_nothing_of_the_article() -> None:
-    cards = "<div><h4>Article réservé aux abonnés</h4></div>" * 3
-    (result,) = extract_page(fetched(html("", TEASER + cards)))
-    assert isinstance(result, Article)
-
-
-@pytest.mark.parametrize(
-    "head",
-    [
-        json_ld({**STATED, "isAccessibleForFree": False}),
-        json_ld({**STATED, "isAccessibleForFree": "False"}),
-        json_ld(
-            {
-                **STATED,
-                "hasPart": {
-                    "@type": "WebPageElement",
-                    "isAccessibleForFree": "false",
-                    "cssSelector": ".rest",
-                },
-            }
-        ),
-        meta(article__content_tier="locked"),
-    ],
-)
-def test_a_beginning_of_what_is_not_free_is_a_paywall(head: str) -> None:
-    assert rejected(html(head, TEASER)).reason == "paywall"
-
-
-def test_an_article_that_is_not_free_but_there_in_full_is_one() -> None:
-    whole = "".join(f"<p>In part {part} {line}</p>" for part in "ABC" for line in PARAGRAPHS)
-    head = json_ld({**STATED, "isAccessibleForFree": False})
-    prompt = "<h3>Subscribe to continue reading</h3>"
-    (result,) = extract_page(fetched(html(head, f"<h1>Bridge reopens</h1>{whole}{prompt}")))
-    assert isinstance(result, Article)
-
-
-def test_a_short_article_is_whole_if_it_has_the_words_that_the_page_states() -> None:
-    head = json_ld({**STATED, "isAccessibleForFree": False, "wordCount": 55})
-    (result,) = extract_page(fetched(html(head, TEASER)))
-    assert isinstance(result, Article)
-
-
-def test_what_other_articles_of_the_page_cost_says_nothing() -> None:
-    listed = {"@type": "NewsArticle", "headline": "Ferry sold", "isAccessibleForFree": False}
-    head = json_ld({**STATED, "isAccessibleForFree": True}, listed)
-    (result,) = extract_page(fetched(html(head, TEASER)))
-    assert isinstance(result, Article)
-
-
-def test_a_longer_beginning_that_breaks_off_is_a_paywall() -> None:
-    longer = [f"In part {part} {line}" for part in "ABC" for line in PARAGRAPHS]
-    assert paywall_sign(longer, [], is_free=False) is None
-    assert paywall_sign([*longer, "And then the mayor …"], [], is_free=False) is not None
-    assert paywall_sign([*longer, "And then the mayor …"], []) is None
-
-
-# ── pages instead of the page ───────────────────────────────────────────────────────────────────
-
-
-@pytest.mark.parametrize(
-    ("title", "text"),
-    [
-        ("404", "Sorry."),
-        ("404 Not Found", "The page you are looking for does not exist."),
-        ("Page not found | The Daily Example", "Try our latest stories, or search the archive."),
-        ("The Daily Example", "Sorry, this page does not exist. Perhaps it has moved."),
-        ("Seite nicht gefunden", "Die Seite wurde nicht gefunden."),
-        ("Erreur 404", "La page que vous cherchez est introuvable."),
-        ("La página no existe", "Vuelva a la portada."),
-        ("Страница не найдена", "Вернитесь на главную."),
-    ],
-)
-def test_an_error_page_of_a_successful_response_is_no_article(title: str, text: str) -> None:
-    content = f"<html><head><title>{title}</title></head><body><p>{text}</p></body></html>"
-    assert rejected(content).reason == "no-article"
-
-
-def test_an_error_page_that_goes_on_is_told_by_its_title() -> None:
-    more = f"<h1>Page not found</h1><p>{PARAGRAPHS[0]}</p><p>{PARAGRAPHS[1]}</p>"
-    failed = rejected(html("<title>Page not found – The Daily Example</title>", more))
-    assert failed.reason == "no-article"
-    assert "error page" in failed.message
-
-
-@pytest.mark.parametrize(
-    "title",
-    [
-        "404 bridges need repair",
-        "Link between ferry and flood not found",
-        "Artikel 5 gilt nicht mehr",
-        "Fant ikke broen for to år siden",
-        "Di halaman rumah tidak ditemukan senjata",
-        "No aparece la página que falta del informe",
-    ],
-)
-def test_a_title_with_the_words_of_an_error_may_be_an_article_s(title: str) -> None:
-    assert error_sign([title], PARAGRAPHS) is None
+# ── pages instead of the item's page ───────────────────────────────────────────────────────────
 
 
 def front_page(head: str = "") -> str:

@@ -14,14 +14,11 @@ from transforms.page_metadata import read_metadata
 from transforms.saved_pages import (
     MAX_PAYLOAD_BYTES,
     clean_body,
-    count_words,
     extract_feed_item,
     extract_page,
     feed_paragraphs,
-    interstitial_sign,
     is_furniture,
     link_list_sign,
-    prose_share,
 )
 
 
@@ -204,17 +201,6 @@ def test_a_page_in_a_legacy_encoding_is_read_by_what_it_states() -> None:
     assert result.extraction.encoding == "windows-1252"
 
 
-def test_words_are_counted_in_scripts_without_spaces_too() -> None:
-    assert count_words("It’s 20 minutes to well-known places.") == 6
-    assert count_words("市議会は予算案を可決した") == 6
-
-
-def test_prose_is_what_stands_in_sentences() -> None:
-    assert prose_share(PARAGRAPHS) == 1.0
-    assert prose_share(["Home", "Sport", "Contact us"]) == 0.0
-    assert prose_share([]) == 0.0
-
-
 # ── no article ──────────────────────────────────────────────────────────────────────────────────
 
 
@@ -260,12 +246,6 @@ def test_a_challenge_may_name_the_site_in_its_largest_heading() -> None:
         "<p>Please switch on JavaScript and load the page again.</p></body></html>"
     )
     assert failure(content).reason == "challenge-page"
-
-
-def test_of_a_page_that_leads_on_by_itself_fewer_words_are_a_challenge() -> None:
-    sentences = ["Please wait a moment.", "The archive of the town holds nine thousand pictures."]
-    assert interstitial_sign([], sentences, " ".join(sentences)) is None
-    assert interstitial_sign([], sentences, " ".join(sentences), is_gate=True) is not None
 
 
 def section_front(item: str) -> str:
@@ -314,11 +294,6 @@ def test_an_article_that_lists_things_under_links_is_told_by_its_date() -> None:
     listed = [line for link in links for line in (link, PARAGRAPHS[0])]
     assert link_list_sign(listed, links) is not None
     assert link_list_sign(listed, links, is_dated=True) is None
-
-
-def test_an_article_about_cookies_is_no_consent_page() -> None:
-    about = [f"{paragraph} We use cookies." for paragraph in PARAGRAPHS]
-    assert interstitial_sign(["Why sites ask about cookies"], about, "") is None
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ Reading
     ``objects``        objects in S3 and Google Cloud Storage: listed, and streamed
     ``gunzip``         gzip streams, up to the last byte that can be had
     ``archives``       WARC records to pages, and where in an archive they stand
+    ``feed_markup``    what feedparser would misread, put right before it reads it
     ``feeds``          RSS, Atom and RDF to items
     ``json_feeds``     JSON Feed to items
     ``parsed_feeds``   what the parsers of feeds give, and what they share
@@ -30,6 +31,9 @@ Extracting
     ``segmentation``   the articles of a text dump
     ``lines``          what kind of line a line is, in many languages
     ``saved_pages``    the article of a saved page or feed item
+    ``prose``          words, and what is running text
+    ``interstitials``  pages before, or instead of, the page; paywalls
+    ``fed_fields``     what a feed knows of its item, and its page does not
     ``page_metadata``  what a saved page says about its article, and where
     ``bylines``        authors, agencies and desks in a line
     ``dates``          publication dates, and how far to trust them

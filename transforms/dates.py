@@ -141,7 +141,8 @@ def parse_metadata_date(value: str, source: str, observed_at: Timestamp) -> Publ
 
     Returns:
         The date, or None for anything else: no date, an impossible one, one before 1600 or in
-        the future of its observation.
+        the future of its observation, and the moment 0 of Unix time, which is what programs write
+        that know no date.
     """
     value = value.strip()
     if not value or len(value) > MAX_METADATA_CHARS:
@@ -179,7 +180,9 @@ def parse_metadata_date(value: str, source: str, observed_at: Timestamp) -> Publ
         int((found.get("fraction") or "0").ljust(6, "0")[:6]),
         zone,
     )
-    return None if stated.day == 0 else stated.dated(source, observed_at)
+    dated = None if stated.day == 0 else stated.dated(source, observed_at)
+    is_unset = dated is not None and stated.day is not None and dated.at.micros == 0
+    return None if is_unset else dated
 
 
 def _number(digits: str | None) -> int | None:
