@@ -67,6 +67,8 @@ _LANES = 8
 """In how many shares the hosts are spread over the workers of a runner that is not local."""
 _KEPT_SECONDS = 90 * 86_400
 """How long a feed is remembered that no run polls any more."""
+_PAGE_BYTES = 64 << 10
+"""How large a page is taken to be, to tell how many processes are worth their start."""
 _EARLY_SHARE = 0.1
 _EARLY_SECONDS = 60
 """A feed may be polled this much early: a schedule's small delays must not double its wait."""
@@ -118,6 +120,11 @@ class Live:
     def page_blocks(self) -> int:
         """How many blocks of pages there are to be extracted."""
         return sum(len(blocks) for _, blocks in self.slices)
+
+    @property
+    def page_bytes(self) -> int:
+        """About how large the pages are that are to be extracted."""
+        return _PAGE_BYTES * sum(block.rows for _, blocks in self.slices for block in blocks)
 
     @property
     def refused(self) -> list[StagedBlock]:

@@ -302,10 +302,8 @@ def _carry_out(
         input_bytes = sum(map(_listed_bytes, sources))
         sources_planned = sum(len(one.sources) for one in state.slices)
         watch = Watch(plan.progress_folder or "", sources_planned, input_bytes)
-        workers = config.local_workers(
-            sum(worked_bytes(source, config.max_input_bytes) for source in sources)
-        )
-        steps = Steps(config, plan, state, watch, workers)
+        work_bytes = sum(worked_bytes(source, config.max_input_bytes) for source in sources)
+        steps = Steps(config, plan, state, watch, config.local_workers(work_bytes))
         with watching(watch) if watching and plan.progress_folder else nullcontext():
             live = Live()
             if config.subscriptions and polls:
@@ -316,6 +314,7 @@ def _carry_out(
                     config, plan, state, steps, memories=memories, known=known_files(snapshot)
                 )
                 live = feeds.run(Timestamp.from_utc_datetime(now))
+                steps.workers = config.local_workers(work_bytes + live.page_bytes)
             builds = [
                 (
                     one.folder,

@@ -95,7 +95,8 @@ class Steps:
         self._plan = plan
         self._state = state
         self._watch = watch
-        self._workers = workers
+        self.workers = workers
+        """Local processes for what follows."""
         self._store: Store = plan.store
 
     @property
@@ -231,7 +232,7 @@ class Steps:
         options = PipelineOptions(list(self._config.beam_options))
         runner = None
         if self._config.is_local:
-            workers = workers or self._workers
+            workers = workers or self.workers
             options.view_as(DirectOptions).direct_num_workers = workers
             runner = local_runner(workers)
         pipeline = beam.Pipeline(runner=runner, options=options)

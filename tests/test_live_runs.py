@@ -15,12 +15,13 @@ from feed_site import FeedSite
 from source_factory import make_story
 from web_server import WebServer
 
-from pipelines.config import IngestConfig
+from pipelines.config import BYTES_PER_WORKER, IngestConfig
 from pipelines.dataset import local_dataset
 from pipelines.feed_memory import read_memory
+from pipelines.live import Live
 from pipelines.run import RunReport, ingest
 from pipelines.verify import verify
-from schemas.records import FeedMemory, Subscription
+from schemas.records import FeedMemory, StagedBlock, Subscription
 from transforms.http_client import HttpSettings
 
 NOON = datetime.datetime(2026, 11, 20, 12, tzinfo=datetime.UTC)
@@ -352,3 +353,8 @@ def test_the_secret_of_a_header_does_not_keep_a_run_from_going_on() -> None:
         for it in (subscription, renewed)
     ]
     assert options[0] == options[1]
+
+
+def test_as_many_processes_work_on_pages_as_on_files_of_their_size() -> None:
+    live = Live(slices=[("slices/live", [StagedBlock("pages", "rounds/0000/fetch/pages-1", 100)])])
+    assert live.page_bytes > BYTES_PER_WORKER
