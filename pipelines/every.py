@@ -78,19 +78,20 @@ def run_every(
         UsageError: if the first round cannot be carried out as configured.
     """
     with _Requests(hint) as requests:
-        number = 0
+        number, is_cut_short = 0, False
         while not requests.count:
             number += 1
             began = time.monotonic()
             done = _carry_out(number, make_config, requests)
             if done.outcome == "usage" and number == 1:
                 raise UsageError(done.message)
+            is_cut_short = done.outcome == "interrupted"
             seconds = time.monotonic() - began
             left_seconds = max(0.0, interval_seconds - seconds)
             tell(replace(done, seconds=seconds), left_seconds)
             if not requests.count:
                 requests.wait(left_seconds)
-        return requests.count < 2 and done.outcome != "interrupted"
+        return requests.count < 2 and not is_cut_short
 
 
 class _Requests:
@@ -175,7 +176,9 @@ def run_round(make_config: MakeConfig) -> tuple[str, str, dict[str, Any] | None]
     """What the round's process does: outcome, message and summary of the run."""
     signal.signal(signal.SIGUSR1, _interrupt)
     quieten_libraries()
-    return _outcome(make_config)
+    outcome = _outcome(make_config)
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # it is done, and has only to be told
+    return outcome
 
 
 def quieten_libraries() -> None:
@@ -203,8 +206,12 @@ def _outcome(make_config: MakeConfig) -> tuple[str, str, dict[str, Any] | None]:
         return "failed", sentence_of(error), None
     except KeyboardInterrupt:
         return "interrupted", "the next run goes on from what it had done", None
-    outcome = "unbalanced" if report.balance.fault_count else "done"
-    return outcome, "; ".join(notes), report.summary()
+    if report.balance.fault_count:
+        added = f"{report.parts} parts of it are published" if report.parts else "nothing was added"
+        faults = "; ".join(report.balance.faults)
+        message = f"its account does not balance, which is a bug ({faults}); {added}"
+        return "unbalanced", message, report.summary()
+    return "done", "; ".join(notes), report.summary()
 
 
 def sentence_of(error: Exception) -> str:

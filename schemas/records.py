@@ -1,6 +1,7 @@
 """Every element type of the graph, in the order of the flow.
 
-Read from top to bottom, this module is the story of one run::
+Read from top to bottom, this module is the story of one run. Of live feeds there are pages, too:
+``DueFeed`` ─► ``PolledFeed`` ─► ``LinkedItem`` ─► ``FetchedLink`` and ``Page``::
 
     Source ─► Page ─► Article ─► Fingerprint ─► Verdict ─► UniqueArticle ─► EnrichedArticle
                  └──────┴── Failure                └── Duplicate

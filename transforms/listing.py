@@ -1,8 +1,8 @@
 """What the answer of a feed means: which items are new, whose text has to be fetched, what is next.
 
-``DueFeed`` and its ``Answer`` → ``Digest``: the feed's new memory, pages of items whose text the
-feed itself gives, and failures. Links to pages that have to be fetched are in the memory, as
-``pending``. Pure: who asks the server, and when it is now, are arguments. Bounded by the feed.
+``DueFeed`` and its ``Answer`` → ``Digest``: a ``PolledFeed``, with the feed's new memory and the
+links to pages that have to be fetched; pages of items whose text the feed itself gives; and
+failures. Pure: who asks the server, and when it is now, are arguments. Bounded by the feed.
 
 An item is known again by its guid, where the feed gives that to no other item; else by its link,
 else by its content.
