@@ -31,7 +31,7 @@ from pipelines.slices import Slice
 from schemas.records import Source
 from transforms.storage import Store
 
-FORMAT = 1
+FORMAT = 2
 """Raised when what is staged changes, so that a newer newsbeam does not go on from an older's."""
 _MAKERS = ("newsbeam", "apache-beam", "trafilatura", "spacy", "feedparser", "pyarrow")
 

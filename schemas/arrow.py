@@ -16,13 +16,23 @@ from typing import Any
 import pyarrow as pa
 from apache_beam.utils.timestamp import Timestamp
 
-from schemas.records import REASONS, Article, Duplicate, EnrichedArticle, Failure, Page
+from schemas.records import (
+    REASONS,
+    Article,
+    Duplicate,
+    EnrichedArticle,
+    Failure,
+    Page,
+    UniqueArticle,
+)
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Raised when a field is added. No field is ever removed, renamed or retyped.
 
 Version 2 added to ``failures`` what replaying them needs and leaves: ``source_uri``, ``page``,
-``content_bytes``, ``resolved_at``, ``resolved_by``."""
+``content_bytes``, ``resolved_at``, ``resolved_by``. Version 3 added what copies are found again by
+in later runs: to ``articles`` ``anchors`` and ``changes``; to ``duplicates`` ``article_id``,
+``fingerprint`` and ``anchors``."""
 
 NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
 """Hive's name for the partition of NULL."""
@@ -82,6 +92,8 @@ _ENRICHMENT = pa.struct(
     ]
 )
 
+_CHANGES = pa.struct([pa.field("title", pa.bool_()), pa.field("shingles_kept", pa.float32())])
+
 _PAGE = pa.struct(
     [
         pa.field("kind", pa.string()),
@@ -121,6 +133,10 @@ _CONTENT_HASH = _field(
     "SHA-256 of the normalised body: equal for exact copies.",
     nullable=False,
 )
+_FINGERPRINT = _field("fingerprint", pa.binary(), "MinHash signature: 128 little-endian uint32.")
+_ANCHORS = _field(
+    "anchors", pa.binary(), "Winnowed hashes of runs of eight words: little-endian uint64."
+)
 
 
 def _schema(table: str, fields: list[pa.Field]) -> pa.Schema:
@@ -158,13 +174,20 @@ ARTICLES = _schema(
         _field("entities", _ENTITIES, "What the body names; offsets are characters of body."),
         _field("word_count", pa.int32(), "Words in body.", nullable=False),
         _CONTENT_HASH,
-        _field("fingerprint", pa.binary(), "MinHash signature: 128 little-endian uint32."),
+        _FINGERPRINT,
         _field("copies", pa.int32(), "Copies found by the run that wrote the row.", nullable=False),
         _field("rights", pa.string(), "Copyright notice found on the page."),
         _field("extraction", _EXTRACTION, "How the body was obtained, and how well."),
         _field("enrichment", _ENRICHMENT, "Models behind entities and topics; why none, if none."),
         _field("provenance", _PROVENANCE, "Where each field's value comes from."),
         _RUN_ID,
+        _ANCHORS,
+        _field(
+            "changes",
+            _CHANGES,
+            "For a revision: whether the title changed, and the share of the text before that it "
+            "kept.",
+        ),
     ],
 )
 
@@ -185,6 +208,9 @@ DUPLICATES = _schema(
         _OBSERVED_AT,
         _CONTENT_HASH,
         _RUN_ID,
+        _field("article_id", pa.string(), "Identity of the copy as a work of its own."),
+        _FINGERPRINT,
+        _ANCHORS,
     ],
 )
 
@@ -304,7 +330,16 @@ def article_row(enriched: EnrichedArticle, run_id: str) -> dict[str, Any]:
             for fact in article.provenance
         ],
         "run_id": run_id,
+        "anchors": unique.anchors,
+        "changes": _changes_column(unique),
     }
+
+
+def _changes_column(unique: UniqueArticle) -> dict[str, Any] | None:
+    if not unique.revision:
+        return None
+    kept = unique.shingles_kept if unique.shingles_kept >= 0 else None
+    return {"title": unique.title_changed, "shingles_kept": kept}
 
 
 def duplicate_row(duplicate: Duplicate, run_id: str) -> dict[str, Any]:
@@ -316,6 +351,9 @@ def duplicate_row(duplicate: Duplicate, run_id: str) -> dict[str, Any]:
         "similarity": duplicate.similarity,
         "content_hash": duplicate.content_hash,
         "run_id": run_id,
+        "article_id": duplicate.article_id,
+        "fingerprint": duplicate.fingerprint or None,
+        "anchors": duplicate.anchors,
     }
 
 

@@ -526,15 +526,30 @@ class Fingerprint:
     signature: bytes
     """MinHash signature, ``SIGNATURE_LENGTH`` little-endian uint32; empty for a short text."""
     shingles: bytes = b""
-    """Sorted distinct shingle hashes, little-endian uint32; empty for a short text."""
+    """Hashes of all runs of three words, in the order of the text, little-endian uint32."""
     anchors: bytes = b""
     """Winnowed hashes of long word runs, little-endian uint64: two texts that share a run share
-    an anchor, however different their lengths."""
+    an anchor, however different their lengths. Empty for a short text."""
+    numbers: bytes = b""
+    """Sorted distinct hashes of the numbers in the text, little-endian uint32."""
+    title_key: str = ""
+    """16 hex digits, a hash of the normalised words of the title; empty where there is none."""
     completeness: int = 0
     """How many of the fields that make a row worth keeping are known."""
+    quality: float = 1.0
+    """Share of the body's words that stand in prose; 0 where bytes had to be replaced."""
+    agency: str = ""
+    """News agency credited with the text, in lower-case letters and digits."""
+    publisher: str = ""
+    """Publishing site, in lower-case letters and digits."""
     published_at: Optional[Timestamp] = None
-    known: bool = False
-    """Whether this is a row of the dataset rather than a text of this run."""
+    table: str = ""
+    """For a row of the dataset ``articles`` or ``duplicates``; empty for a text of this run."""
+
+    @property
+    def known(self) -> bool:
+        """Whether this is a row of the dataset rather than a text of this run."""
+        return bool(self.table)
 
 
 @record
@@ -576,10 +591,9 @@ class KnownMatches:
     """What one file of the dataset knows of the run's texts."""
 
     rereads: bytes
-    """16-byte keys of (content hash, source) of rows with a content hash of the run."""
+    """16-byte keys of (content hash, source, title) of rows with a content hash of the run."""
     works: bytes
-    """Rows of ``articles`` with an article id of the run: article id (16 bytes), content hash
-    (first 16 bytes) and revision (4 bytes, little-endian), one after the other."""
+    """Rows of ``articles`` with an article id of the run, one after the other (``known.WORK``)."""
 
 
 @record
@@ -612,6 +626,11 @@ class Verdict:
     canonical_ref: int = -1
     """The text of this run it is a copy of; -1 if it is none, or one of a row of the dataset."""
     revision: int = 0
+    title_changed: bool = False
+    """For a revision above 0: whether its title has other words than the one before it."""
+    shingles_kept: float = -1.0
+    """For a revision above 0: share of the shingles of the one before it that it still has, 0 to
+    1; -1 where that one is too short to have any."""
 
 
 @record
@@ -625,6 +644,9 @@ class Duplicate:
     kind: str
     """``exact``, ``near`` or ``abridged``."""
     similarity: float
+    fingerprint: bytes = b""
+    """MinHash signature."""
+    anchors: bytes = b""
 
 
 @record
@@ -637,8 +659,13 @@ class UniqueArticle:
     """0 for the first text of a work, then counting its changed texts."""
     content_hash: str
     fingerprint: bytes
+    """MinHash signature."""
+    anchors: bytes
     word_count: int
     copies: int
+    title_changed: bool = False
+    shingles_kept: float = -1.0
+    """As in ``Verdict``."""
 
 
 # ── enrich ──────────────────────────────────────────────────────────────────────────────────────

@@ -117,7 +117,7 @@ def test_a_whole_text_is_canonical_before_a_fuller_row_of_a_cut_one(make_fingerp
 
 def as_known(fingerprint: Fingerprint, article_id: str = "published") -> Fingerprint:
     return dataclasses.replace(
-        fingerprint, known=True, article_id=article_id, origin=f"known:{fingerprint.origin}"
+        fingerprint, table="articles", article_id=article_id, origin=f"known:{fingerprint.origin}"
     )
 
 

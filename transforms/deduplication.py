@@ -226,7 +226,7 @@ def pairs_of_shard(blocks: Iterable[KeyBlock], horizon_micros: int) -> npt.NDArr
 
 
 def _shingles(fingerprint: Fingerprint) -> Shingles:
-    return np.frombuffer(fingerprint.shingles, "<u4")
+    return np.unique(np.frombuffer(fingerprint.shingles, "<u4"))
 
 
 @dataclass(frozen=True)
@@ -243,7 +243,7 @@ def likeness(left: Fingerprint, right: Fingerprint) -> Likeness:
     """Compare two fingerprints, exactly: on their shingles, not on their signatures."""
     if left.content_hash == right.content_hash:
         return Likeness(exact=True, jaccard=1.0, containment=1.0)
-    if left.shingles and right.shingles:
+    if (left.signature and right.signature) or (left.word_count >= 20 and right.word_count >= 20):
         a, b = _shingles(left), _shingles(right)
         shared = int(np.intersect1d(a, b, assume_unique=True).size)
         return Likeness(False, shared / (a.size + b.size - shared), shared / min(a.size, b.size))

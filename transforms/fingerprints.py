@@ -7,13 +7,14 @@ of a text, and why, is in ``shingles``.
 from __future__ import annotations
 
 import hashlib
+import unicodedata
 from dataclasses import dataclass
 
 import apache_beam as beam
 from apache_beam.pvalue import PCollection
 
 from schemas.records import Article, Fingerprint, FingerprintedArticle, PublicationDate
-from transforms.shingles import print_text
+from transforms.shingles import print_text, title_key
 
 
 def article_id(article: Article, hash_of_content: str) -> str:
@@ -48,6 +49,12 @@ def completeness(article: Article) -> int:
     return sum(1 for value in fields if value) + (2 if _published(article) else 0)
 
 
+def name_key(name: str | None) -> str:
+    """A name's letters and digits in lower case, so that spelling and spacing do not matter."""
+    folded = unicodedata.normalize("NFKC", name or "").casefold()
+    return "".join(char for char in folded if char.isalnum())
+
+
 def fingerprint_article(article: Article) -> Fingerprint:
     """The fingerprint of an extracted article."""
     text = print_text(article.body)
@@ -62,7 +69,12 @@ def fingerprint_article(article: Article) -> Fingerprint:
         signature=text.signature,
         shingles=text.shingles,
         anchors=text.anchors,
+        numbers=text.numbers,
+        title_key=title_key(article.title),
         completeness=completeness(article),
+        quality=0.0 if article.extraction.repaired else article.extraction.quality,
+        agency=name_key(article.agency),
+        publisher=name_key(article.site),
         published_at=published.at if published else None,
     )
 

@@ -138,7 +138,8 @@ def _known(row: dict[str, Any], table: str, wanted: MicrosRange) -> _Known:
             signature=text.signature,
             shingles=text.shingles,
             anchors=text.anchors,
-            known=True,
+            numbers=text.numbers,
+            table=table,
         )
     return _Known(article_id, revision, row["content_hash"], row["source_uri"], fingerprint)
 

@@ -492,8 +492,11 @@ def settle_article(
             revision=verdict.revision,
             content_hash=fingerprint.content_hash,
             fingerprint=fingerprint.signature,
+            anchors=fingerprint.anchors,
             word_count=fingerprint.word_count,
             copies=verdict.copies,
+            title_changed=verdict.title_changed,
+            shingles_kept=verdict.shingles_kept,
         )
     return Duplicate(
         article=article,
@@ -502,6 +505,8 @@ def settle_article(
         canonical_id=verdict.canonical_id,
         kind=verdict.kind,
         similarity=verdict.similarity,
+        fingerprint=fingerprint.signature,
+        anchors=fingerprint.anchors,
     )
 
 

@@ -1,11 +1,12 @@
 """What is compared instead of texts: hashes, shingles, signatures and anchors of their words.
 
-Four views of one body, each made to find another kind of copy:
+Five views of one body, each made to find another kind of copy, or to tell one from what it is not:
 
 - **content hash**: SHA-256 of the normalised words; equal for exact copies, whatever happened to
   case, spacing, punctuation and typographic characters.
 - **shingles**: hashes of all runs of three words (Broder, "On the resemblance and containment of
-  documents", 1997). Jaccard similarity and containment are computed on these.
+  documents", 1997), in the order of the text. Jaccard similarity and containment are computed on
+  them as a set; their order says where in the texts the difference lies.
 - **signature**: MinHash of the shingles (Broder et al., "Min-wise independent permutations", 2000)
   under 128 multiply-shift hash functions (Dietzfelbinger et al., 1997), from which LSH bands are
   cut. It is also kept in the dataset, so it must never change: it is written here, on NumPy,
@@ -13,19 +14,21 @@ Four views of one body, each made to find another kind of copy:
 - **anchors**: winnowed hashes of runs of eight words (Schleimer, Wilkerson, Aiken, "Winnowing",
   2003). Any run of 31 words that two texts share gives them a common anchor, whatever else they
   hold, which is how a teaser finds its story.
+- **numbers**: hashes of the numbers in the text. Two issues of one form (a weather report, a list
+  of rates) share nearly all their words, and hardly a number.
 """
 
 from __future__ import annotations
 
 import functools
 import hashlib
-import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import regex
 
 from schemas.records import SIGNATURE_LENGTH
 
@@ -41,14 +44,29 @@ MIN_COMPARED_WORDS = 20
 
 # Scripts that put no spaces between words: each character counts as a word there.
 _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
-_WORD = re.compile(rf"[{_UNSPACED}]|(?:(?![{_UNSPACED}])\w)+")
+# A word goes on over combining marks: in Devanagari and its relatives they are its vowels.
+_WORD = regex.compile(rf"[{_UNSPACED}]|(?:(?![{_UNSPACED}])[\w\p{{M}}])+")
+# Left out, for one publisher writes them and the next does not: soft hyphens, joiners and
+# directional marks; the points and vowel signs of Hebrew and Arabic, and the Arabic stretch.
+_UNWRITTEN = regex.compile(
+    "[\u00ad\u200b-\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff"
+    "\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0640\u064b-\u065f\u0670]+"
+)
+_NUMBER = regex.compile(r"\d+(?:[.,:'\u2019\u066b\u066c]\d+)*")
 _MASK = (1 << 64) - 1
 _MINHASH_BLOCK = 4096
 
 
 def normalised_words(text: str) -> list[str]:
     """The words of a text after NFKC and case folding, without punctuation (UAX #15, #29)."""
-    return _WORD.findall(unicodedata.normalize("NFKC", text).casefold())
+    plain = _UNWRITTEN.sub("", unicodedata.normalize("NFKC", text))
+    return list(_WORD.findall(plain.casefold()))
+
+
+def title_key(title: str | None) -> str:
+    """A hash of a title's normalised words, 16 hex digits; empty where there are none."""
+    words = normalised_words(title or "")
+    return content_hash(words)[:16] if words else ""
 
 
 def content_hash(words: list[str]) -> str:
@@ -93,15 +111,30 @@ def _run_hashes(word_hashes: Hashes, run_words: int) -> Hashes:
     return mixed ^ (mixed >> np.uint64(29))
 
 
-def shingle_hashes(words: list[str]) -> npt.NDArray[np.uint32]:
-    """Sorted distinct 32-bit hashes of all runs of ``SHINGLE_WORDS`` words."""
-    hashes = np.array([_word_hash(word) for word in words], np.uint64)
-    return np.unique((_run_hashes(hashes, SHINGLE_WORDS) >> np.uint64(32)).astype(np.uint32))
+def word_hashes(words: list[str]) -> Hashes:
+    """A 64-bit hash of each word, in text order."""
+    return np.array([_word_hash(word) for word in words], np.uint64)
 
 
-def anchor_hashes(words: list[str]) -> Hashes:
+def shingle_hashes(hashes: Hashes) -> npt.NDArray[np.uint32]:
+    """32-bit hashes of all runs of ``SHINGLE_WORDS`` words, in text order."""
+    return (_run_hashes(hashes, SHINGLE_WORDS) >> np.uint64(32)).astype(np.uint32)
+
+
+def number_hashes(text: str) -> npt.NDArray[np.uint32]:
+    """Sorted distinct hashes of the numbers in a text, whatever separates their digits.
+
+    "1,000", "1.000" and "1000" are one number.
+    """
+    written = set()
+    for number in _NUMBER.findall(unicodedata.normalize("NFKC", text)):
+        digits = "".join(str(unicodedata.digit(char)) for char in number if char.isdigit())
+        written.add(_word_hash(digits) >> 32)
+    return np.array(sorted(written), np.uint32)
+
+
+def anchor_hashes(hashes: Hashes) -> Hashes:
     """Sorted distinct winnowed hashes of runs of ``ANCHOR_WORDS`` words."""
-    hashes = np.array([_word_hash(word) for word in words], np.uint64)
     runs = _run_hashes(hashes, ANCHOR_WORDS)
     if runs.size == 0:
         return runs
@@ -110,7 +143,7 @@ def anchor_hashes(words: list[str]) -> Hashes:
 
 
 def minhash(shingles: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
-    """MinHash signature of a set of shingle hashes: ``SIGNATURE_LENGTH`` minima."""
+    """MinHash signature of shingle hashes, as a set: ``SIGNATURE_LENGTH`` minima."""
     factors, addends = _permutations()
     minima = np.full(SIGNATURE_LENGTH, np.iinfo(np.uint32).max, np.uint32)
     for start in range(0, shingles.size, _MINHASH_BLOCK):  # so that memory does not follow length
@@ -129,15 +162,23 @@ class TextPrint:
     signature: bytes
     shingles: bytes
     anchors: bytes
+    numbers: bytes
 
 
 def print_text(body: str) -> TextPrint:
     """Take the fingerprints of a text."""
     words = normalised_words(body)
-    signature = shingles = anchors = b""
+    hashes = word_hashes(words)
+    shingles = shingle_hashes(hashes)
+    signature = anchors = b""
     if len(words) >= MIN_COMPARED_WORDS:
-        hashes = shingle_hashes(words)
-        shingles = hashes.astype("<u4").tobytes()
-        signature = minhash(hashes).astype("<u4").tobytes()
-        anchors = anchor_hashes(words).astype("<u8").tobytes()
-    return TextPrint(content_hash(words), len(words), signature, shingles, anchors)
+        signature = minhash(np.unique(shingles)).astype("<u4").tobytes()
+        anchors = anchor_hashes(hashes).astype("<u8").tobytes()
+    return TextPrint(
+        content_hash=content_hash(words),
+        word_count=len(words),
+        signature=signature,
+        shingles=shingles.astype("<u4").tobytes(),
+        anchors=anchors,
+        numbers=number_hashes(body).astype("<u4").tobytes(),
+    )

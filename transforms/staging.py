@@ -56,6 +56,12 @@ _PRINT_SCHEMA = pa.schema(
         ("word_count", pa.int64()),
         ("completeness", pa.int64()),
         ("published_micros", pa.int64()),
+        ("quality", pa.float64()),
+        ("agency", pa.string()),
+        ("publisher", pa.string()),
+        ("title_key", pa.string()),
+        ("table", pa.string()),
+        ("numbers", pa.large_binary()),
         ("signature", pa.large_binary()),
         ("shingles", pa.large_binary()),
         ("anchors", pa.large_binary()),
@@ -117,6 +123,12 @@ def _print_row(fingerprint: Fingerprint) -> dict[str, Any]:
         "word_count": fingerprint.word_count,
         "completeness": fingerprint.completeness,
         "published_micros": None if published is None else published.micros,
+        "quality": fingerprint.quality,
+        "agency": fingerprint.agency,
+        "publisher": fingerprint.publisher,
+        "title_key": fingerprint.title_key,
+        "table": fingerprint.table,
+        "numbers": fingerprint.numbers,
         "signature": fingerprint.signature,
         "shingles": fingerprint.shingles,
         "anchors": fingerprint.anchors,
@@ -306,7 +318,7 @@ class RowCache(Generic[Item]):
         return file
 
 
-def _fingerprint(block: StagedBlock, row: Mapping[str, Any]) -> Fingerprint:
+def _fingerprint(_: StagedBlock, row: Mapping[str, Any]) -> Fingerprint:
     published = row.get("published_micros")
     return Fingerprint(
         origin=row["origin"],
@@ -318,9 +330,14 @@ def _fingerprint(block: StagedBlock, row: Mapping[str, Any]) -> Fingerprint:
         signature=row.get("signature", b""),
         shingles=row.get("shingles", b""),
         anchors=row.get("anchors", b""),
+        numbers=row["numbers"],
+        title_key=row["title_key"],
         completeness=row["completeness"],
+        quality=row["quality"],
+        agency=row["agency"],
+        publisher=row["publisher"],
         published_at=None if published is None else Timestamp(micros=published),
-        known=block.kind == "known",
+        table=row["table"],
     )
 
 
