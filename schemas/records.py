@@ -587,6 +587,24 @@ class RunKeys:
 
 
 @record
+class KnownFile:
+    """A Parquet file of ``articles`` or ``duplicates`` in which a run looks for what is known."""
+
+    number: int
+    """Its place among the files that the run looks into."""
+    table: str
+    path: str
+    """Relative to the store."""
+    may_hold: bool
+    """Whether it may hold a text of the run read before, or another text of a work of the run."""
+    is_near: bool
+    """Whether it may hold rows observed within the horizon of the run's texts."""
+    canonical_ids: bytes = b""
+    """Ids of rows of ``articles``, 16 bytes each, that it may hold: rows which were observed
+    before the horizon, and of which copies were observed within it."""
+
+
+@record
 class KnownMatches:
     """What one file of the dataset knows of the run's texts."""
 
