@@ -45,6 +45,8 @@ Comparing
     ``fingerprints``   ``FingerprintArticles``: articles to what is compared
     ``shingles``       hashes, shingles, signatures and anchors of a text
     ``known``          ``ReadKnown``, ``SetAsideUnchanged`` …: the dataset is its own memory
+    ``likeness``       how alike two texts are, and whether one is a copy of the other
+    ``clusters``       which text of a cluster stands for which
     ``deduplication``  ``AssignCopies``: which text is a copy of which
     ``verdicts``       what was decided about each text, in a file for each block
     ``merging``        ``NumberRevisions``, ``MergeCopies``: works, and what their copies know
