@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help setup demo demo-feeds test lint bench bench-slices bench-stores docs lock clean
+.PHONY: help setup demo demo-feeds test lint bench bench-dedup bench-dedup-scale bench-ageing bench-slices bench-stores docs lock clean
 
 help:
 	@echo "make setup   put newsbeam and its tools into $(VENV)"
@@ -12,6 +12,9 @@ help:
 	@echo "make test    run the tests"
 	@echo "make lint    ruff and mypy --strict"
 	@echo "make bench   print the numbers of quality and speed that README and docs state"
+	@echo "make bench-dedup  copies found and missed, beside datasketch (some minutes)"
+	@echo "make bench-dedup-scale  10,000 to 1,000,000 texts: time and memory (a quarter of an hour)"
+	@echo "make bench-ageing  a run on day 400 of a dataset beside one on day 10"
 	@echo "make bench-slices  memory at 20,000 and at 100,000 articles (a quarter of an hour)"
 	@echo "make bench-stores  what the way to an object store costs (needs MinIO, or Go to build it)"
 	@echo "make docs    write the generated parts of the documentation"
@@ -61,6 +64,15 @@ bench: setup
 	$(BIN)/python -m benchmarks.entities
 	$(BIN)/python -m benchmarks.small_files
 	$(BIN)/python -m benchmarks.feeds
+
+bench-dedup: setup
+	$(BIN)/python -m benchmarks.dedup
+
+bench-dedup-scale: setup
+	$(BIN)/python -m benchmarks.dedup_scale
+
+bench-ageing: setup
+	$(BIN)/python -m benchmarks.ageing
 
 bench-slices: setup
 	$(BIN)/python -m benchmarks.slices

@@ -83,6 +83,17 @@ def across_lines() -> str:
     return "\n\n".join(blocks) + "\n\npandas and PyArrow need nothing else."
 
 
+def revision_lines() -> str:
+    """How the last text of each work, and all its texts, are read, as a code block."""
+    view = ACROSS_SCHEMAS["duckdb"].replace("\n", "\n  ")
+    shown = {
+        "newest revisions": "the latest only",
+        "history": "the history of the works that were changed; of one: AND article_id = '…'",
+    }
+    queries = (f"-- {what}\n{READING[question]['duckdb']};" for question, what in shown.items())
+    return "\n\n".join(["```sql\nCREATE VIEW articles AS\n  " + view + ";", *queries]) + "\n```"
+
+
 def duration(seconds: float) -> str:
     """A duration in the largest unit that it is a whole number of."""
     for unit, unit_seconds in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
@@ -214,6 +225,7 @@ def parts() -> dict[str, str]:
         "readers": reader_lines(),
         "finished": f"```sql\n{FINISHED_RUNS}\n```",
         "across": across_lines(),
+        "revisions": revision_lines(),
         **{f"help-{command}": help_text(command) for command in COMMANDS},
     }
 

@@ -147,6 +147,31 @@ QUALIFY row_number() OVER (PARTITION BY article_id ORDER BY revision DESC) = 1""
                           " (PARTITION BY article_id ORDER BY revision DESC) AS newness")
  .where("newness = 1").drop("newness"))""",
     },
+    "history": {
+        "duckdb": """\
+SELECT article_id, revision, observed_at, title, changes FROM articles
+WHERE article_id IN (SELECT article_id FROM articles WHERE revision > 0)
+ORDER BY article_id, revision""",
+        "polars": """\
+(articles.filter(pl.col("revision").max().over("article_id") > 0)
+ .select("article_id", "revision", "observed_at", "title", "changes")
+ .sort("article_id", "revision").collect())""",
+        "pandas": """\
+(pd.read_parquet("news/articles", partitioning=hive,
+                 columns=["article_id", "revision", "observed_at", "title", "changes"])
+ .groupby("article_id").filter(lambda work: work["revision"].max() > 0)
+ .sort_values(["article_id", "revision"]))""",
+        "pyarrow": """\
+(articles.to_table(columns=["article_id", "revision", "observed_at", "title", "changes"],
+                   filter=pc.field("article_id").isin(
+                       articles.to_table(filter=pc.field("revision") > 0, columns=["article_id"])
+                       ["article_id"].combine_chunks()))
+ .sort_by([("article_id", "ascending"), ("revision", "ascending")]))""",
+        "spark": """\
+(articles.select("article_id", "revision", "observed_at", "title", "changes")
+ .join(articles.where("revision > 0").select("article_id"), "article_id", "leftsemi")
+ .orderBy("article_id", "revision"))""",
+    },
     "copies with what they copy": {
         "duckdb": """\
 SELECT copied.origin, copied.kind, articles.article_id, articles.title

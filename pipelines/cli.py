@@ -48,8 +48,8 @@ from pipelines.subscriptions import read_subscriptions
 from pipelines.verify import require_dataset, show_verify, verify
 from schemas.records import REASONS
 from transforms.compaction import TARGET_FILE_BYTES
-from transforms.deduplication import DEFAULT_THRESHOLD
 from transforms.http_client import DEFAULT_USER_AGENT, HttpSettings
+from transforms.likeness import DEFAULT_THRESHOLD
 from transforms.storage import Store, StoreError, open_store
 
 DONE = 0

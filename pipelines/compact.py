@@ -12,7 +12,7 @@ import datetime
 import secrets
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -140,6 +140,9 @@ def compact(
             stage = _Stage(dataset.store, staging, target_bytes, below)
             files = _Count(sum(len(plan.merge) for plan in plans), progress)
             staged = [stage.partition(plan, files.step) for plan in plans]
+            listed = dataset.with_statistics(
+                snapshot, staging, list(_files_of(staged)), _removed_by(staged)
+            )
         except BaseException:
             with suppress(OSError):  # then the next compaction removes it
                 dataset.store.delete_folder(staging)
@@ -159,7 +162,16 @@ def compact(
         seconds=time.monotonic() - began,
     )
     if staged:
-        _publish(dataset, snapshot, staging, staged, report)
+        dataset.publish(
+            _KIND,
+            run_id,
+            snapshot.head,
+            staging,
+            listed,
+            removed=_removed_by(staged),
+            replaces=[partition.plan.partition for partition in staged if partition.whole],
+            details=report.summary(),
+        )
     return replace(report, seconds=time.monotonic() - began)
 
 
@@ -304,27 +316,16 @@ class _Stage:
         )
 
 
-def _publish(
-    dataset: Dataset,
-    snapshot: Snapshot,
-    staging: str,
-    staged: Sequence[_Staged],
-    report: CompactReport,
-) -> None:
-    dataset.publish(
-        _KIND,
-        report.run_id,
-        snapshot.head,
-        staging,
-        [
-            file
-            for partition in staged
-            for file in (*partition.files, *(partition.plan.keep if partition.whole else ()))
-        ],
-        removed=[file.path for partition in staged for file in partition.plan.merge],
-        replaces=[partition.plan.partition for partition in staged if partition.whole],
-        details=report.summary(),
-    )
+def _files_of(staged: Iterable[_Staged]) -> Iterator[DataFile]:
+    """The files of the commit, also those that stay in a folder that is swapped."""
+    for partition in staged:
+        yield from partition.files
+        if partition.whole:
+            yield from partition.plan.keep
+
+
+def _removed_by(staged: Iterable[_Staged]) -> list[str]:
+    return [file.path for partition in staged for file in partition.plan.merge]
 
 
 def _changes(snapshot: Snapshot, staged: Sequence[_Staged]) -> dict[str, TableChange]:

@@ -11,8 +11,9 @@ from typing import Any
 
 from pipelines.slices import DEFAULT_SLICE_BYTES, DEFAULT_SLICE_FILES
 from schemas.records import Subscription
-from transforms.deduplication import DEFAULT_HORIZON_SECONDS, DEFAULT_THRESHOLD
+from transforms.candidates import DEFAULT_HORIZON_SECONDS
 from transforms.http_client import HttpSettings
+from transforms.likeness import DEFAULT_THRESHOLD
 
 BYTES_PER_WORKER = 2 << 20
 """Input below which a further local process costs more to start than it saves."""

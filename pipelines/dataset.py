@@ -7,6 +7,7 @@ Layout::
     OUTPUT/_newsbeam/commits/00000012.json     one manifest for each commit
                      checkpoints/00000064.jsonl.gz  what the commits up to that one add up to
                      feeds/RUN.jsonl.gz        what is remembered of feeds (``feed_memory``)
+                     keys/00000012.keys        what the files of a commit may hold (``key_files``)
                      pending/00000013.json     a commit that is decided, but not yet carried out
                      staging/RUN/              what a run has made, not yet part of the dataset
                      leases/                   who may write (``pipelines.lock``)
@@ -28,8 +29,13 @@ commit takes these steps, and after a kill between any two of them the next writ
 A commit may put another memory of the feeds in force: a file that is brought to its place with the
 others. It can be done without, so that nothing fails for want of it, and the one before is removed.
 
+A key file (``pipelines.key_files``) is brought to its place with a commit's files, too: the keys of
+their rows, so that a run need not open files that hold nothing it looks for. It can be done
+without, and no manifest names it, for it counts by what it says of which files.
+
 Every so many commits a checkpoint is written: what they add up to, so that nobody has to read all
-manifests. It is made of them alone, and can be done without as well.
+manifests. It is made of them alone, and can be done without as well. The key files are merged into
+one then.
 """
 
 from __future__ import annotations
@@ -49,8 +55,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipelines.config import UsageError
+from pipelines.key_files import keys_path, merge_keys, read_keys, stage_keys
 from pipelines.lock import DatasetError, hold_lease
 from schemas.arrow import SCHEMA_VERSION, TABLES
+from transforms.file_keys import MicrosRange
 from transforms.storage import LocalStore, Store, StoredFile
 
 __all__ = ["Commit", "DataFile", "Dataset", "DatasetError", "PublishError", "Snapshot"]
@@ -66,6 +74,10 @@ FEEDS = f"{MEMORY}/feeds"
 MEMORY_SUFFIX = ".jsonl.gz"
 CHECKPOINT_EVERY = 64
 """Commits between two checkpoints, which is how many manifests a reader reads at most."""
+LATE_FILES = 4_096
+"""Files of before of which one commit lists the keys, at most, where nobody has."""
+LATE_BYTES = 1 << 30
+"""The most bytes of them, for each is read whole."""
 _CHECKPOINT_SUFFIX = ".jsonl.gz"
 """Not ``.json``: the line of docs/data-model.md would take them for manifests."""
 _CHECKPOINT_FORMAT = 1
@@ -93,16 +105,28 @@ class DataFile:
     """-1 where an old manifest does not say."""
     size_bytes: int = -1
     sha256: str = ""
+    observed_micros: MicrosRange | None = None
+    """When the first and the last of its rows were observed, microseconds since 1970; None where
+    an older manifest does not say."""
 
     @classmethod
     def decode(cls, plain: dict[str, Any]) -> DataFile:
         """A file as a manifest lists it; what is missing or of another kind raises."""
+        path, observed = str(plain["path"]), plain.get("observed_micros")
         return cls(
-            path=str(plain["path"]),
+            path=path,
             rows=int(plain["rows"]),
             size_bytes=int(plain["size_bytes"]),
             sha256=str(plain["sha256"]),
+            observed_micros=None if observed is None else _range_of(*observed),
         )
+
+    def plain(self) -> dict[str, Any]:
+        """The file as a manifest lists it."""
+        plain = asdict(self)
+        if self.observed_micros is None:
+            del plain["observed_micros"]  # as of before there were ranges
+        return plain
 
     @property
     def table(self) -> str:
@@ -146,7 +170,7 @@ class Commit:
 
     def encode(self) -> bytes:
         """The manifest."""
-        plain = asdict(self)
+        plain = asdict(self) | {"files": [file.plain() for file in self.files]}
         details = plain.pop("details")
         # Twice: first for the order, and again so that no detail stands in the place of a field.
         # In ASCII: a source's name that is not UTF-8 could not be encoded.
@@ -218,6 +242,25 @@ class Snapshot:
             key=lambda file: file.path,
         )
 
+    def since(self, micros: int) -> Snapshot:
+        """Without the files that hold no row observed from then on, microseconds since 1970."""
+        files = {
+            path: file
+            for path, file in self.files.items()
+            if file.observed_micros is None or file.observed_micros[1] >= micros
+        }
+        return replace(self, files=files)
+
+    def without(self, removed: Iterable[str]) -> Snapshot:
+        """Without some files."""
+        gone = set(removed)
+        files = {path: file for path, file in self.files.items() if path not in gone}
+        return replace(self, files=files)
+
+    def hashes(self) -> dict[str, str]:
+        """The SHA-256 of each file, by path; empty where an old manifest does not say."""
+        return {path: file.sha256 for path, file in self.files.items()}
+
 
 @dataclass(frozen=True)
 class Checkpoint:
@@ -239,7 +282,7 @@ class Checkpoint:
                 "manifest_sha256": self.manifest_sha256,
                 "memory": self.snapshot.memory,
                 "old_runs": self.old_runs,
-                "files": [asdict(file) for _, file in sorted(self.snapshot.files.items())],
+                "files": [file.plain() for _, file in sorted(self.snapshot.files.items())],
             }
         ).encode()
         digest = hashlib.sha256(content).hexdigest()
@@ -278,6 +321,13 @@ class Checkpoint:
             raise DatasetError(f"{where} is damaged ({type(error).__name__}: {error})") from error
 
 
+def _range_of(least: object, greatest: object) -> MicrosRange:
+    """A range; ``ValueError`` if it can be none."""
+    if type(least) is not int or type(greatest) is not int or least > greatest:
+        raise ValueError(f"{least!r:.40} to {greatest!r:.40} is no range of times")
+    return least, greatest
+
+
 def _checked_memory(path: object) -> str:
     """The path of a memory of feeds, or nothing; ``ValueError`` if it can be none."""
     name = str(path).removeprefix(f"{FEEDS}/")
@@ -297,6 +347,8 @@ class Dataset:
     store: Store
     checkpoint_every: int = CHECKPOINT_EVERY
     """Commits between two checkpoints that this writer makes."""
+    late_files: int = LATE_FILES
+    late_bytes: int = LATE_BYTES
 
     # ── what is in it ───────────────────────────────────────────────────────────────────────────
 
@@ -529,6 +581,47 @@ class Dataset:
         with suppress(Conflict):  # it is decided already, it may be by that very owner
             self._decide(Commit(number, "seal", ""))
 
+    def with_statistics(
+        self,
+        snapshot: Snapshot,
+        staging: str,
+        files: Sequence[DataFile],
+        removed: Iterable[str] = (),
+    ) -> list[DataFile]:
+        """Stage the key file of the commit that follows on a snapshot; gives the commit's files.
+
+        They are given with the range of their rows' times. Those that the snapshot has already
+        are given as they are. Files of before that no key file lists are listed as well, as many
+        as ``late_files`` and ``late_bytes`` allow.
+
+        Raises:
+            OSError: if the store refuses, or a staged file is damaged.
+        """
+        if not files:
+            return []
+        staged = {file.path: file.sha256 for file in files if snapshot.files.get(file.path) != file}
+        late = self._unlisted(snapshot.without(removed))
+        keys = stage_keys(self.store, staging, snapshot.head + 1, staged, late)
+        return [
+            replace(file, observed_micros=keys[file.path].observed_micros)
+            if file.path in staged
+            else file
+            for file in files
+        ]
+
+    def _unlisted(self, snapshot: Snapshot) -> dict[str, str]:
+        """The hashes of files that no key file lists, by path; not too many to be read whole."""
+        listed = read_keys(self.store, snapshot.hashes())
+        unlisted: dict[str, str] = {}
+        size_bytes = 0
+        for path, file in sorted(snapshot.files.items()):
+            if file.sha256 and path not in listed:
+                size_bytes += file.size_bytes
+                if unlisted and (len(unlisted) >= self.late_files or size_bytes > self.late_bytes):
+                    break
+                unlisted[path] = file.sha256
+        return unlisted
+
     def publish(
         self,
         kind: str,
@@ -545,7 +638,8 @@ class Dataset:
         """Make staged files part of the dataset, and take others out of it.
 
         ``base`` is the head that the run was made on. ``memory`` is the path of the feeds' memory
-        that is put in force (``feed_memory.memory_path``), staged like the files.
+        that is put in force (``feed_memory.memory_path``), staged like the files, as is the key
+        file if there is one (``with_statistics``).
 
         Raises:
             Conflict: if another writer has committed since.
@@ -660,10 +754,9 @@ class Dataset:
         """
         if number % self.checkpoint_every:
             return
-        numbers = [it for it in self._numbers(COMMITS) if it <= number]
-        checkpoint = Checkpoint(
-            self._add_up(numbers), self._manifest_sha256(number), tuple(self._old_runs())
-        )
+        snapshot = self._add_up([it for it in self._numbers(COMMITS) if it <= number])
+        merge_keys(self.store, number, snapshot.hashes())
+        checkpoint = Checkpoint(snapshot, self._manifest_sha256(number), tuple(self._old_runs()))
         self.store.write(checkpoint_path(number), checkpoint.encode())
         older = [it for it in self.checkpoints() if it < number]
         self.store.delete(map(checkpoint_path, older[:-1]))
@@ -682,8 +775,9 @@ class Dataset:
                     f"commit {commit.number} of {self.store.url} names {target}, which is neither "
                     "staged nor published; put the staging back from a copy"
                 )
-        if commit.memory:  # only now: if it is nowhere, the commit goes on without
-            moves.append((f"{commit.staging}/{commit.memory}", commit.memory))
+        # Only now: if these are nowhere, the commit goes on without.
+        further = [commit.memory] * bool(commit.memory) + [keys_path(commit.number)]
+        moves += [(f"{commit.staging}/{path}", path) for path in further]
         self.store.move(move for move in moves if move[0] in there)
         # Also where folders were swapped: it may have been done by moving, before a kill.
         kept = {file.path for file in commit.files}

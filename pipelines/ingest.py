@@ -7,8 +7,9 @@
     fetch     links ─┬─► known
               dataset┴─► pages ─► blocks
     extract   sources or blocks ─► pages ─► articles ─► fingerprints ─► blocks (slice by slice)
-    decide    blocks ─┬─► unchanged ─────────────────────┐
-              dataset ┴─► candidates ─► copies ─► works ─┴─► verdicts         (over all blocks)
+    decide    blocks ─┬─► unchanged ─────────────────────────────────┐
+              dataset ┴─► near ─► candidates ─► bodies ─► copies ─► works ─► verdicts
+                                                                              (over all blocks)
     enrich    blocks ─┬─► merged ─► unique ─► enriched ─┬─► runs of rows      (slice by slice)
               verdicts┘         └─► duplicates, failures┘
     assemble  runs ─► articles/  duplicates/  failures/                       (over all runs)
@@ -30,6 +31,7 @@ from schemas.records import (
     Balance,
     DueFeed,
     Failure,
+    KnownFile,
     LedgerEntry,
     LinkedItem,
     Page,
@@ -39,6 +41,7 @@ from schemas.records import (
     StagedRun,
 )
 from transforms import accounts
+from transforms.candidates import FindCandidates
 from transforms.deduplication import AssignCopies
 from transforms.enrichment import EnrichArticles
 from transforms.extraction import ExtractArticles
@@ -48,7 +51,9 @@ from transforms.http_client import HttpSettings
 from transforms.known import (
     FindRecorded,
     KeysOfRun,
+    PrintKnown,
     ReadKnown,
+    SetAsideFar,
     SetAsideRecorded,
     SetAsideUnchanged,
 )
@@ -106,6 +111,22 @@ class KnownFiles:
     articles: Sequence[str] = ()
     duplicates: Sequence[str] = ()
     failures: Sequence[str] = ()
+
+
+KEYS = "keys"
+"""Folder of a decision that is of no use any more when it is done."""
+
+
+@dataclass(frozen=True)
+class KnownDataset:
+    """Where in the dataset a decision looks for what is known."""
+
+    files: Sequence[KnownFile] = ()
+    """Of ``articles`` and ``duplicates``, in the order of their numbers."""
+    failures: Sequence[str] = ()
+    """Paths of files of ``failures``."""
+    near_rows: int = 0
+    """About how many rows were observed within the horizon of the run's texts, at most."""
 
 
 def _entries(name: str, elements: PCollection, make: object) -> PCollection[LedgerEntry]:
@@ -279,44 +300,44 @@ def build_decision(
     pipeline: beam.Pipeline,
     plan: RunPlan,
     blocks: Sequence[StagedBlock],
-    known_files: KnownFiles,
+    known: KnownDataset,
     folder: str,
 ) -> None:
     """Compare the texts of all blocks with each other and with the dataset."""
     store = plan.store
     articles = [block for block in blocks if block.kind == "articles"]
     texts = pipeline | "Articles" >> beam.Create(articles).with_output_types(StagedBlock)
-    keys = texts | KeysOfRun(store)
-    tables = [("articles", path) for path in known_files.articles]
-    tables += [("duplicates", path) for path in known_files.duplicates]
-    known = (
+    found = (
         pipeline
-        | "Known" >> beam.Create(tables).with_output_types(tuple[str, str])
-        | ReadKnown(store, folder, keys, plan.dedup_horizon_seconds)
+        | "Known" >> beam.Create(known.files).with_output_types(KnownFile)
+        | ReadKnown(store, folder, texts | KeysOfRun(store), plan.dedup_horizon_seconds)
     )
-    masked = texts | SetAsideUnchanged(store, known.matches)
-    near = known.blocks | NumberBlocks(first=len(blocks))
-    every_block = (texts, near) | "EveryBlock" >> beam.Flatten()
-    compared = (
-        masked,
-        near
-        | "Whole"
-        >> beam.Map(lambda block: (block, b"")).with_output_types(tuple[StagedBlock, bytes]),
-    ) | "Compared" >> beam.Flatten()
-    copies = compared | AssignCopies(
-        store, every_block, plan.dedup_threshold, plan.dedup_horizon_seconds
+    masked = texts | SetAsideUnchanged(store, found.matches)
+    near = found.blocks | NumberBlocks(first=len(blocks))
+    compared = (masked, near | SetAsideFar(store)) | "Compared" >> beam.Flatten()
+    candidates = compared | FindCandidates(
+        store,
+        f"{folder}/{KEYS}",
+        texts=sum(block.rows for block in articles) + known.near_rows,
+        threshold=plan.dedup_threshold,
+        horizon_seconds=plan.dedup_horizon_seconds,
+        first_known=len(blocks),
     )
-    works = known.matches | "WorksOf" >> beam.Map(lambda match: match.works).with_output_types(
+    printed = candidates | PrintKnown(store, near, first=len(blocks))
+    every_block = (texts, printed.blocks) | "EveryBlock" >> beam.Flatten()
+    copies = candidates | AssignCopies(store, every_block, printed.canonicals, plan.dedup_threshold)
+    works = found.matches | "WorksOf" >> beam.Map(lambda match: match.works).with_output_types(
         bytes
     )
-    verdicts = copies | NumberRevisions(store, masked, works, every_block)
+    paths = [file.path for file in known.files]
+    verdicts = copies | NumberRevisions(store, masked, works, texts, paths)
 
     failed = pipeline | "Failures" >> beam.Create(
         [block for block in blocks if block.kind == "failures"]
     ).with_output_types(StagedBlock)
     recorded = (
         pipeline
-        | "KnownFailures" >> beam.Create(known_files.failures).with_output_types(str)
+        | "KnownFailures" >> beam.Create(known.failures).with_output_types(str)
         | FindRecorded(store, failed)
     )
     set_aside = (masked, failed | SetAsideRecorded(store, recorded)) | "SetAside" >> beam.Flatten()

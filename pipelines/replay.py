@@ -168,12 +168,13 @@ def _replay(
     )
     if retried and not outcome.balance.fault_count:
         marked = _mark(store, state, snapshot, resolved)
+        files = [*data_files(outcome), *marked.files]
         dataset.publish(
             _KIND,
             state.run_id,
             snapshot.head,
             state.files,
-            [*data_files(outcome), *marked.files],
+            dataset.with_statistics(snapshot, state.files, files, marked.removed),
             removed=marked.removed,
             replaces=marked.replaces,
             details={**report.summary(), "options": config.summary()},

@@ -310,10 +310,12 @@ def _carry_out(
                 memories, note = read_memory(dataset, snapshot)
                 if note:
                     notify(note)
+                begins = Timestamp.from_utc_datetime(now)
+                recent = snapshot.since((begins - plan.dedup_horizon_seconds).micros)
                 feeds = LiveFeeds(
-                    config, plan, state, steps, memories=memories, known=known_files(snapshot)
+                    config, plan, state, steps, memories=memories, known=known_files(recent)
                 )
-                live = feeds.run(Timestamp.from_utc_datetime(now))
+                live = feeds.run(begins)
                 steps.workers = config.local_workers(work_bytes + live.page_bytes)
             builds = [
                 (
@@ -361,7 +363,7 @@ def _carry_out(
             state.run_id,
             snapshot.head,
             state.files,
-            data_files(outcome),
+            dataset.with_statistics(snapshot, state.files, data_files(outcome)),
             details={**report.summary(), "options": config.summary()},
             memory=_stage_memory(dataset, state, live, outcome),
         )

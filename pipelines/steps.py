@@ -19,9 +19,18 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
 
+from pipelines import known_rows
 from pipelines.config import IngestConfig
 from pipelines.dataset import DatasetError, PublishError, Snapshot
-from pipelines.ingest import KnownFiles, RunPlan, build_assembly, build_decision, build_rows
+from pipelines.ingest import (
+    KEYS,
+    KnownDataset,
+    KnownFiles,
+    RunPlan,
+    build_assembly,
+    build_decision,
+    build_rows,
+)
 from pipelines.local import WorkerLostError, local_runner, noticing_lost_workers
 from pipelines.staged import RunState
 from schemas.arrow import TABLES
@@ -172,13 +181,24 @@ class Steps:
         if not (is_done and all(is_whole(self._store, path) for path in verdicts)):
             for folder in (state.decided, state.rows, state.files):
                 self._store.delete_folder(folder)
-            known = known_files(snapshot)
+            known = self._known(blocks, snapshot)
             self._run(
                 lambda pipeline: build_decision(pipeline, self._plan, blocks, known, state.decided),
                 workers=1,
             )
+            self._store.delete_folder(f"{state.decided}/{KEYS}")
             self._store.write(base_path, json.dumps({"base": base}).encode())
         return int(_read_json(self._store, f"{state.decided}/unique.json").get("unique", 0))
+
+    def _known(self, blocks: list[StagedBlock], snapshot: Snapshot) -> KnownDataset:
+        horizon_seconds = self._plan.dedup_horizon_seconds
+        files = known_rows.known_files(self._store, snapshot, blocks, horizon_seconds)
+        rows = {file.path: file.rows for file in snapshot.files.values()}
+        return KnownDataset(
+            files,
+            known_rows.known_failures(self._store, snapshot, blocks),
+            near_rows=sum(max(0, rows[file.path]) for file in files if file.is_near),
+        )
 
     def _write_rows(self, blocks: list[StagedBlock]) -> Iterator[Report]:
         articles = [block for block in blocks if block.kind == "articles"]

@@ -5,7 +5,7 @@ writer may be at work meanwhile. A commit that is decided but not carried out co
 dataset, with its files where they lie, for the next writer finishes it.
 
 Each row is read once. In memory are a batch of rows, and of all rows what must be compared between
-files: 56 bytes for an article, 36 for a copy or failure.
+files: 64 bytes for an article, 40 for a copy or failure.
 """
 
 from __future__ import annotations
@@ -43,11 +43,14 @@ from pipelines.dataset import (
     checkpoint_path,
 )
 from pipelines.feed_memory import read_memory
+from pipelines.key_files import counts, examine_keys, number_of
 from schemas.arrow import NULL_PARTITION, SCHEMA_VERSION, TABLES
 from schemas.records import REASONS, SIGNATURE_LENGTH
-from transforms.compaction import SORT_KEYS, DamagedFileError, Key, open_parquet, row_keys
+from transforms.compaction import SORT_KEYS, DamagedFileError, Key, open_parquet
+from transforms.compaction import row_keys as order_keys
 from transforms.dates import MAX_ZONE_HOURS
-from transforms.shingles import content_hash, normalised_words
+from transforms.file_keys import FileKeys, Keys, joined, row_keys, row_times, spanned
+from transforms.shingles import content_hash, normalised_words, title_key
 from transforms.storage import PARTIAL, Store
 from transforms.topics import UNCLASSIFIED, TopicModel, slug_of
 
@@ -59,6 +62,7 @@ CHECKS = {
     "identity": "no row is there twice, no revision is left out, and what is pointed to is there",
     "columns": "values mean what the schema says: hashes, dates, offsets, vocabularies",
     "order": "rows are sorted, so that filters prune",
+    "statistics": "what is listed of a file's times and keys is what its rows have",
 }
 """Every check, in order, and what it holds the dataset to."""
 MAX_LISTED = 20
@@ -624,6 +628,21 @@ def check_numbers(rows: Rows) -> Found:
         )
 
 
+def check_changes(rows: Rows) -> Found:
+    """``changes`` says what a revision changed, and nothing of a first text."""
+    if not rows.has("changes"):
+        return
+    changes = rows.batch.column("changes")
+    told = changes.is_valid().to_numpy(zero_copy_only=False)
+    is_revision = rows.batch.column("revision").to_numpy() > 0
+    # Rows of before schema version 3 have neither anchors nor changes.
+    is_new = rows.batch.column("anchors").is_valid().to_numpy(zero_copy_only=False)
+    yield "changes is known of revision 0", told & ~is_revision
+    yield "changes of a revision is not known", ~told & is_revision & is_new
+    kept = pc.struct_field(changes, "shingles_kept").to_numpy(zero_copy_only=False)
+    yield "shingles_kept is not between 0 and 1", told & ((kept < 0) | (kept > 1))
+
+
 def check_entities(rows: Rows) -> Found:
     """An entity has as many offsets as mentions: ascending, and within the body."""
     if not rows.has("entities"):
@@ -677,6 +696,7 @@ ROW_CHECKS: tuple[tuple[str, Callable[[Rows], Found]], ...] = (
     ("columns", check_publication),
     ("columns", check_vocabularies),
     ("columns", check_numbers),
+    ("columns", check_changes),
     ("columns", check_entities),
     ("columns", check_resolution),
 )
@@ -685,7 +705,7 @@ ROW_CHECKS: tuple[tuple[str, Callable[[Rows], Found]], ...] = (
 
 def sort_keys(rows: Rows) -> list[Key]:
     """What the rows of a file are sorted by."""
-    keys = row_keys(rows.batch, SORT_KEYS[rows.table])
+    keys = order_keys(rows.batch, SORT_KEYS[rows.table])
     if rows.version > 1 or rows.table != "articles":
         return keys
     # Version 1 sorted times as RFC 3339 text, in which 12:00:00.5Z comes before 12:00:00Z.
@@ -826,12 +846,44 @@ class RowFaults:
 # ── what rows of different files are held to ────────────────────────────────────────────────────
 
 
+class Statistics:
+    """What is to be listed of a file, gathered from its rows."""
+
+    def __init__(self) -> None:
+        self._keys: list[Keys] = []
+        self._times: list[npt.NDArray[np.int64]] = []
+
+    def add(self, rows: Rows) -> None:
+        """Take in some rows."""
+        self._keys.append(row_keys(rows.batch, rows.table))
+        self._times.append(row_times(rows.batch))
+
+    def check(
+        self, where: str, listed: DataFile, keys: Sequence[tuple[str, FileKeys]], findings: Findings
+    ) -> None:
+        """Hold them against the manifest and the key files that list the file."""
+        observed = spanned(self._times)
+        if listed.observed_micros not in (None, observed):
+            findings.add(
+                "statistics",
+                f"{where}: its rows were observed at other times than its manifest says; put the "
+                "manifest back from a copy of the dataset",
+            )
+        every_key = joined(self._keys)
+        for path, file in keys:
+            if file.observed_micros != observed or not np.array_equal(file.keys, every_key):
+                findings.add(
+                    "statistics",
+                    f"{path} lists other times or keys of {where} than its rows have; remove it",
+                )
+
+
 _POINTER = np.dtype([("id", "S16"), ("unit", "S16"), ("file", "<i4")])
-_REVISION = np.dtype([*_POINTER.descr, ("hash", "S16"), ("revision", "<i4")])
+_REVISION = np.dtype([*_POINTER.descr, ("text", "S16"), ("revision", "<i4")])
 
 
 class Identities:
-    """What identifies each row, packed into 16 bytes each: its id, its content hash, its unit.
+    """What identifies each row, packed into 16 bytes each: its id, its text and title, its unit.
 
     The unit is what a run read: each ends as one row, in whichever table, or as none.
     """
@@ -854,7 +906,7 @@ class Identities:
         part["unit"] = _units(batch)
         part["file"] = len(self.paths) - 1
         if articles:
-            part["hash"] = _packed(batch.column("content_hash"))
+            part["text"] = _texts(batch)
             part["revision"] = batch.column("revision").to_numpy()
         self._parts[rows.table].append(part)
 
@@ -872,6 +924,16 @@ class Identities:
 def _packed(column: pa.Array) -> npt.NDArray[Any]:
     digits = "".join(value[:32] for value in column.to_pylist())
     return np.frombuffer(bytes.fromhex(digits), "S16")
+
+
+def _texts(batch: pa.RecordBatch) -> list[bytes]:
+    """Of each row what no two revisions of a work have in common."""
+    titles = batch.column("title").to_pylist() if "title" in batch.schema.names else []
+    hashes = batch.column("content_hash").to_pylist()
+    return [
+        hashlib.blake2b(f"{content}\0{title_key(title)}".encode(), digest_size=16).digest()
+        for content, title in itertools.zip_longest(hashes, titles)
+    ]
 
 
 def _units(batch: pa.RecordBatch) -> list[bytes]:
@@ -920,13 +982,13 @@ def check_unique(identities: Identities, findings: Findings) -> None:
             f"revision {same[0]['revision']} of article {_hex(same[0]['id'])} is there "
             f"{len(same)} times, in {identities.places(same)}",
         )
-    for same in _groups(articles, "id", "hash", least_rows=2):
+    for same in _groups(articles, "id", "text", least_rows=2):
         if len(np.unique(same["revision"])) > 1:
             numbers = ", ".join(map(str, same["revision"].tolist()))
             findings.add(
                 "identity",
-                f"revisions {numbers} of article {_hex(same[0]['id'])} have one content_hash, in "
-                f"{identities.places(same)}",
+                f"revisions {numbers} of article {_hex(same[0]['id'])} have one content_hash and "
+                f"title, in {identities.places(same)}",
             )
     for same in _groups(identities.table("failures"), "id", least_rows=2):
         findings.add(
@@ -997,10 +1059,13 @@ class _Reading:
         self.findings = Findings()
         self.notes: list[str] = []
         self.memory_notes: list[str] = []
-        """What cannot be read of the memory of feeds, unless a writer has replaced it."""
+        """What cannot be read of the memory of feeds, and of key files, unless a writer has
+        replaced them."""
         self._listing = Listing()
         self._there: dict[str, int] = {}
         self._identities = Identities()
+        self._keys: dict[str, list[tuple[str, FileKeys]]] = {}
+        """By path of a file, what key files list of it, and which."""
         self._unread: set[str] = set()
         """Tables of which a file could not be read."""
         self._rows: dict[str, int] = {}
@@ -1041,6 +1106,7 @@ class _Reading:
         for folder in sorted(self._listing.staging):
             self._list_files(folder)
         self._read_memory()
+        self._read_keys()
         files = {**self._strays(), **self._listing.files}
         runs = None
         if self._listing.whole:
@@ -1088,6 +1154,7 @@ class _Reading:
             self.findings.add("partitions", wrong)
         self._identities.paths.append(listed.path)
         faults = RowFaults()
+        statistics = Statistics()
         count = 0
         unsorted = False
         last: list[Key] = []
@@ -1098,6 +1165,7 @@ class _Reading:
                     for what, mask in function(rows):
                         faults.add(check, what, rows, mask)
                 self._identities.add(rows)
+                statistics.add(rows)
                 keys = [*last, *sort_keys(rows)]
                 unsorted = unsorted or any(a > b for a, b in itertools.pairwise(keys))
                 last = keys[-1:]
@@ -1113,6 +1181,7 @@ class _Reading:
             sizes = (self._there.get(place, 0) for place in self._places(listed.path))
             self._sizes[listed.path] = max(*sizes, listed.size_bytes, 0)
             self._versions.update(versions)
+            statistics.check(where, listed, self._keys.get(listed.path, ()), self.findings)
             if listed.rows not in (-1, count):
                 self.findings.add(
                     "counts", f"{where} has {count:,} rows, but its manifest says {listed.rows:,}"
@@ -1159,6 +1228,40 @@ class _Reading:
             if not wrong:
                 return
         self.memory_notes.append(wrong)
+
+    def _read_keys(self) -> None:
+        """Take what key files list of the files; note what is of no use, which costs time alone."""
+        hashes = {path: file.sha256 for path, file in self._listing.files.items()}
+        try:
+            found = list(examine_keys(self._store))
+        except OSError as error:
+            self.memory_notes.append(f"the key files cannot be listed: {_first_line(error)}")
+            return
+        for path, listed in found:
+            if isinstance(listed, FileNotFoundError):
+                continue  # a writer has merged it since
+            if not isinstance(listed, list):
+                self.memory_notes.append(
+                    f"{self._store.locate(path)} is damaged or cannot be read "
+                    f"({_first_line(listed)}): it is passed over; more files are looked into"
+                )
+                continue
+            if number_of(path) > self.head:
+                self.memory_notes.append(
+                    f"{path} is of a commit that is not there; it does no harm, and may be removed"
+                )
+            for file in listed:
+                if counts(file, hashes):
+                    self._keys.setdefault(file.path, []).append((path, file))
+        self._note_unlisted()
+
+    def _note_unlisted(self) -> None:
+        unlisted = self._listing.files.keys() - self._keys.keys() - self._listing.staged.keys()
+        if unlisted:
+            self.memory_notes.append(
+                f"files of which no key file lists what they may hold: {len(unlisted):,}; runs "
+                "look into them until one of the next commits has listed them"
+            )
 
     def _check_what_others_point_to(self) -> None:
         if "articles" in self._unread:

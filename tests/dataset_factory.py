@@ -142,6 +142,7 @@ def make_dated_article(
         revision=0,
         content_hash=f"{number:064x}",
         fingerprint=np.arange(128, dtype="<u4").tobytes(),
+        anchors=np.arange(8, dtype="<u8").tobytes(),
         word_count=len(body.split()),
         copies=0,
     )
@@ -185,6 +186,7 @@ def make_revision(of: EnrichedArticle, number: int) -> EnrichedArticle:
         article=article,
         revision=of.unique.revision + 1,
         content_hash=f"{number:064x}",
+        shingles_kept=1.0,
     )
     return dataclasses.replace(of, unique=unique)
 
@@ -201,7 +203,7 @@ def make_bare_article(number: int) -> EnrichedArticle:
         extraction=Extraction("text-dump", "newsbeam==0.0.0", 0.0, "utf-8"),
     )
     return EnrichedArticle(
-        unique=UniqueArticle(article, f"{number:032x}", 0, f"{number:064x}", b"", 1, 0),
+        unique=UniqueArticle(article, f"{number:032x}", 0, f"{number:064x}", b"", b"", 1, 0),
         language=None,
         language_score=None,
         topic="unclassified",

@@ -264,10 +264,16 @@ def test_a_text_seen_at_one_time_in_two_places_of_the_same_address_is_a_copy(tex
     assert settle(first, other)["b"] == ("near", "a")
 
 
-def test_a_work_that_was_cut_is_a_revision_not_an_abridged_copy(text) -> None:
+def test_a_work_that_lost_a_passage_is_a_revision_not_an_abridged_copy(text) -> None:
     known = row(text(story(1), "a", canonical_url=URL))
-    cut = text(story(1)[:150], "b", canonical_url=URL, day=1)
+    cut = text(story(1)[:220], "b", canonical_url=URL, day=1)
     assert settle(known, cut) == {"b": ("revision", "b")}
+
+
+def test_a_stub_of_a_work_seen_later_does_not_take_its_place(text) -> None:
+    known = row(text(story(1), "a", canonical_url=URL))
+    stub = text(story(1)[:120], "b", canonical_url=URL, day=1)
+    assert settle(known, stub) == {"b": ("abridged", "known:a")}
 
 
 def test_another_title_of_the_same_words_is_a_revision_of_the_work(text) -> None:

@@ -26,6 +26,7 @@ from object_servers import GCSFS_SENDS_BYTES
 from pipelines import compact as compacting
 from pipelines.compact import CompactReport, compact
 from pipelines.dataset import DataFile, Dataset, DatasetError, PublishError
+from pipelines.key_files import read_keys
 from schemas.arrow import NULL_PARTITION, SCHEMA_VERSION, TABLES, to_table
 from transforms import compaction
 from transforms.compaction import (
@@ -524,6 +525,16 @@ def test_compaction_is_one_commit_that_lists_what_is_there(tmp_path: Path) -> No
     for path, file in snapshot.files.items():
         assert file.rows == read(tmp_path / path).num_rows
         assert file.sha256 == hashlib.sha256((tmp_path / path).read_bytes()).hexdigest()
+
+
+def test_compaction_lists_the_keys_and_times_of_its_files(tmp_path: Path) -> None:
+    """Those of files that stay as they are, too, if nobody has: their dataset is older."""
+    dataset = small_dataset(tmp_path)
+    compacted(dataset)
+    files = dataset.snapshot().files
+    assert sorted(read_keys(dataset.store, dataset.snapshot().hashes())) == sorted(files)
+    for path, file in files.items():
+        assert (file.observed_micros is None) != ("/compact-" in path)
 
 
 def test_the_report_tells_before_and_after(tmp_path: Path) -> None:

@@ -40,9 +40,11 @@ from pipelines.dataset import (
     checkpoint_path,
 )
 from pipelines.feed_memory import memory_path
+from pipelines.key_files import keys_path, read_keys
 from pipelines.lock import FOLDER as LEASES
 from pipelines.lock import Lease
 from schemas.arrow import SCHEMA_VERSION, TABLES
+from transforms.file_keys import FileKeys, encode_keys, to_keys
 from transforms.storage import LocalStore, Store
 
 pytest_plugins = ["object_servers"]
@@ -95,10 +97,23 @@ def stage_memory(dataset: Dataset, run_id: str) -> str:
     return path
 
 
+def stage_keys(dataset: Dataset, run_id: str, number: int, files: Iterable[DataFile]) -> None:
+    """Write a commit's key file as a run does before it publishes."""
+    listed = [FileKeys(file.path, file.sha256, (1, 2), to_keys([3])) for file in files]
+    path = f"{STAGING}/{run_id}/files/{keys_path(number)}"
+    dataset.store.write(path, encode_keys(listed))
+
+
+def with_keys(dataset: Dataset) -> list[str]:
+    """The files of which key files list what they may hold."""
+    return sorted(read_keys(dataset.store, dataset.snapshot().hashes()))
+
+
 def remember(dataset: Dataset, run_id: str, paths: Iterable[str] = ()) -> Commit:
-    """Publish with a memory of feeds."""
+    """Publish with a memory of feeds, and a key file."""
     files, memory = stage(dataset, run_id, paths), stage_memory(dataset, run_id)
     base, staging = dataset.snapshot().head, f"{STAGING}/{run_id}/files"
+    stage_keys(dataset, run_id, base + 1, files)
     return dataset.publish("ingest", run_id, base, staging, files, memory=memory)
 
 
@@ -300,6 +315,16 @@ def test_a_decided_commit_whose_memory_is_nowhere_is_finished_without(dataset: D
     assert not dataset.store.exists(memory)
 
 
+def test_a_decided_commit_whose_key_file_is_nowhere_is_finished_without(dataset: Dataset) -> None:
+    """Its files count as such that may hold anything."""
+    files = tuple(stage(dataset, "run", NEW))
+    commit = Commit(1, "ingest", "run", f"{STAGING}/run/files", files)
+    dataset.store.write(f"{PENDING}/{commit.name}", commit.encode())
+    with dataset.writing("next"):
+        assert listed(dataset) == sorted(NEW)
+    assert with_keys(dataset) == []
+
+
 def test_a_memory_that_is_not_staged_is_not_decided(dataset: Dataset) -> None:
     with pytest.raises(PublishError, match=r"run\.jsonl\.gz is missing .*nothing was added$"):
         dataset.publish("ingest", "run", 0, f"{STAGING}/run", [], memory=memory_path("run"))
@@ -331,6 +356,7 @@ _JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_NAMES, inner, max_size=3),
     max_leaves=5,
 )
+_RANGES = st.none() | st.tuples(st.integers(), st.integers()).map(lambda it: (min(it), max(it)))
 _COMMITS = st.builds(
     Commit,
     number=st.integers(1, 10**8),
@@ -338,7 +364,7 @@ _COMMITS = st.builds(
     run_id=_NAMES,
     staging=_NAMES,
     files=st.lists(
-        st.builds(DataFile, _NAMES, st.integers(-1), st.integers(-1), _NAMES), max_size=3
+        st.builds(DataFile, _NAMES, st.integers(-1), st.integers(-1), _NAMES, _RANGES), max_size=3
     ).map(tuple),
     removed=st.lists(_NAMES, max_size=3).map(tuple),
     replaces=st.lists(_NAMES, max_size=3).map(tuple),
@@ -352,6 +378,34 @@ _COMMITS = st.builds(
 def test_a_manifest_is_read_as_it_was_written(commit: Commit) -> None:
     assert Commit.decode(commit.encode(), "here") == commit
     assert Commit.decode(commit.encode(), "here").encode() == commit.encode()
+
+
+def test_a_manifest_of_before_there_were_ranges_has_none() -> None:
+    manifest = Commit(1, "ingest", "run", files=(DataFile("a", 1, 2, "c"),)).encode()
+    assert "observed_micros" not in json.loads(manifest)["files"][0]
+    assert Commit.decode(manifest, "here").files[0].observed_micros is None
+
+
+@pytest.mark.parametrize(
+    "wrong", [[2, 1], [1], [1, 2, 3], 7, "no", ["a", "b"], [1.5, 2], [True, 2]]
+)
+def test_what_can_be_no_range_is_damage(wrong: object) -> None:
+    """A file that is passed over by mistake is worse than one that cannot be read."""
+    file = {"path": "a", "rows": 1, "size_bytes": 2, "sha256": "c", "observed_micros": wrong}
+    manifest = json.loads(Commit(1, "ingest", "run").encode()) | {"files": [file]}
+    with pytest.raises(DatasetError, match="the manifest here is damaged"):
+        Commit.decode(json.dumps(manifest).encode(), "here")
+
+
+def test_files_of_which_all_was_observed_before_are_told() -> None:
+    files = [
+        DataFile("old", observed_micros=(1, 5)),
+        DataFile("new", observed_micros=(6, 7)),
+        DataFile("across", observed_micros=(1, 7)),
+        DataFile("unknown"),
+    ]
+    snapshot = Snapshot(1, {file.path: file for file in files})
+    assert sorted(snapshot.since(6).files) == ["across", "new", "unknown"]
 
 
 @given(_COMMITS, st.sampled_from(["number", "files", "removed", "staging", "memory"]))
@@ -482,7 +536,7 @@ class Publication:
     replaces: bool
     """Whether it replaces a partition by a swap, as a compaction does."""
     remembers: bool = False
-    """Whether it replaces a memory of feeds, and writes a checkpoint."""
+    """Whether it replaces a memory of feeds, lists keys, and writes a checkpoint."""
 
     def dataset(self, store: Store) -> Dataset:
         """A writer's view."""
@@ -498,6 +552,8 @@ class Publication:
         else:
             publish(dataset, "first", OLD)
         files += stage(dataset, "run", NEW)
+        if self.remembers:
+            stage_keys(dataset, "run", 2, files)
         if self.replaces:
             assert dataset.store.link(OLD[1], f"{STAGING}/run/files/{OLD[1]}")
             files.append(dataset.snapshot().files[OLD[1]])
@@ -543,6 +599,7 @@ def check_recovered(dataset: Dataset, publication: Publication, *, done: bool) -
     if publication.remembers:
         assert remembered(dataset) == f"what {'run' if done else 'first'} remembers"
         assert dataset.checkpoints()[-1] == dataset.snapshot().head
+        assert with_keys(dataset) == listed(dataset)
 
 
 @pytest.mark.parametrize("seized", [False, True], ids=["released", "seized"])
@@ -579,6 +636,7 @@ def test_a_publication_killed_at_any_step_is_whole_or_not_at_all(
             (remember if publication.remembers else publish)(next_writer, "after", after)
         if publication.remembers:
             assert dataset.store.names(FEEDS) == ["after.jsonl.gz"]
+            assert with_keys(dataset) == listed(dataset)
         assert listed(dataset) == sorted(visible(dataset))
         outcomes.add(done)
     assert outcomes == {False, True}
@@ -669,6 +727,7 @@ def test_a_writer_that_was_taken_for_dead_adds_all_or_nothing(
         assert dataset.snapshot() == summed(dataset)
         if publication.remembers:
             assert remembered(dataset) == "what other remembers"
+            assert with_keys(dataset) == listed(dataset)
         for number in dataset.checkpoints():
             assert dataset.checkpoint(number).snapshot.head == number
         outcomes.add(outcome)

@@ -116,3 +116,37 @@ def test_a_work_is_known_by_its_address_before_its_text(make_article) -> None:
     second = fingerprint_article(make_article("quite another", canonical_url=url))
     third = fingerprint_article(make_article("one text"))
     assert first.article_id == second.article_id != third.article_id
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://paper.example/a?id=7",
+        "https://Paper.Example/a/?id=7",
+        "https://paper.example/a?id=7#comments",
+        "https://paper.example/a?utm_source=rss&id=7&fbclid=x",
+    ],
+)
+def test_an_address_is_that_of_one_work_however_it_was_reached(make_article, url: str) -> None:
+    plain = fingerprint_article(make_article("text", url="https://paper.example/a?id=7"))
+    assert fingerprint_article(make_article("text", url=url)).article_id == plain.article_id
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://paper.example/a?id=8",
+        "https://paper.example/b?id=7",
+        "https://paper.example/A?id=7",
+        "https://www.paper.example/a?id=7",
+        "https://paper.example/a?id=7#!/b",
+    ],
+)
+def test_another_address_is_that_of_another_work(make_article, url: str) -> None:
+    plain = fingerprint_article(make_article("text", url="https://paper.example/a?id=7"))
+    assert fingerprint_article(make_article("text", url=url)).article_id != plain.article_id
+
+
+@pytest.mark.parametrize("odd", ["http://[", "no address", "mailto:a@b.example", "\x00", "//"])
+def test_what_is_no_address_is_taken_as_it_stands(make_article, odd: str) -> None:
+    assert fingerprint_article(make_article("text", url=odd)).article_id

@@ -133,6 +133,18 @@ def test_without_its_memory_a_run_asks_again_for_feeds_but_not_for_pages(
 
 
 @pytest.mark.slow
+def test_known_pages_are_not_looked_for_in_files_from_before_the_horizon(
+    site: FeedSite, runs: Runs
+) -> None:
+    site.publish(1)
+    runs.run(site.feed_url, after=30 * 24 * HOUR)
+    [file] = runs.folder.glob("articles/**/*.parquet")
+    file.write_bytes(b"x" * file.stat().st_size)
+    site.publish(2)
+    assert runs.run(site.feed_url).count("article") == 1
+
+
+@pytest.mark.slow
 def test_a_page_beyond_the_horizon_is_fetched_again(
     site: FeedSite, server: WebServer, runs: Runs
 ) -> None:

@@ -1,4 +1,4 @@
-"""The canonical row takes what its copies know better, and works are numbered through."""
+"""The canonical row takes what its copies know better, in an order that no arrival decides."""
 
 from __future__ import annotations
 
@@ -8,15 +8,8 @@ from apache_beam.utils.timestamp import Timestamp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.records import (
-    Article,
-    Extraction,
-    Fingerprint,
-    Provenance,
-    PublicationDate,
-    Verdict,
-)
-from transforms.merging import KnownWork, merge_article, number_revisions
+from schemas.records import Article, Extraction, Provenance, PublicationDate
+from transforms.merging import merge_article
 
 DAY = PublicationDate(Timestamp.from_rfc3339("2026-02-13T00:00:00Z"), "day", "date-line")
 LATER = PublicationDate(Timestamp.from_rfc3339("2026-02-14T09:30:00Z"), "minute", "meta")
@@ -72,51 +65,52 @@ def test_the_order_of_copies_does_not_matter(order: list[int]) -> None:
     expected = merge_article(bare, copies)
     assert merge_article(bare, [copies[place] for place in order]) == expected
     assert (expected.agency, expected.published) == (
-        "B",
+        "F",
         PublicationDate(LATER.at, "minute", "sibling"),
     )
 
 
-HASH_A, HASH_B = "a" * 64, "b" * 64
-WORK = "0" * 32
+def test_a_copy_that_knows_more_is_asked_before_one_that_knows_less(
+    make_article: Callable[..., Article],
+) -> None:
+    early = make_article("text", "a", title="Early", published=DAY)
+    rich = make_article("text", "b", title="Rich", agency="LNS", tags=("x",), published=LATER)
+    merged = merge_article(make_article("text", "c"), [("exact", early), ("exact", rich)])
+    assert merged.title == "Rich"
 
 
-def text(
-    ref: int, content_hash: str, *, seen: int = 100, words: int = 100
-) -> tuple[Verdict, Fingerprint]:
-    fingerprint = Fingerprint(
-        f"{ref}.txt", WORK, content_hash, f"{ref}.txt", Timestamp(seen), words, b""
-    )
-    return Verdict(ref, "canonical", WORK, 1.0), fingerprint
+def test_of_copies_that_know_as_much_the_agency_s_own_is_asked_first(
+    make_article: Callable[..., Article],
+) -> None:
+    reprint = make_article("text", "a", title="Reprint", site="Courier", published=DAY)
+    wire = make_article("text", "b", title="Wire", site="Lorne News", published=LATER)
+    canonical = make_article("text", "c", agency="LORNE NEWS")
+    assert merge_article(canonical, [("near", reprint), ("near", wire)]).title == "Wire"
 
 
-def known(revision: int, *hashes: str) -> KnownWork:
-    return KnownWork(revision, frozenset(bytes.fromhex(one)[:16] for one in hashes))
+def test_of_copies_that_know_as_much_the_earliest_published_is_asked_first(
+    make_article: Callable[..., Article],
+) -> None:
+    later = make_article("text", "a", title="Later", published=LATER)
+    first = make_article("text", "b", title="First", published=DAY)
+    merged = merge_article(make_article("text", "c"), [("near", later), ("near", first)])
+    assert merged.title == "First"
 
 
-def revisions(*texts: tuple[Verdict, Fingerprint]) -> dict[int, int]:
-    return {verdict.ref: verdict.revision for verdict in number_revisions(texts, None)}
+def test_a_copy_of_which_bytes_were_damaged_is_asked_last(
+    make_article: Callable[..., Article],
+) -> None:
+    extraction = Extraction("test", "test==1", 1.0, "utf-8", repaired=True)
+    damaged = make_article("text", "a", title="Caf\ufffd", agency="LNS", extraction=extraction)
+    clean = make_article("text", "b", title="Café")
+    merged = merge_article(make_article("text", "c"), [("exact", damaged), ("exact", clean)])
+    assert (merged.title, merged.agency) == ("Café", "LNS")
 
 
-def test_texts_of_one_work_are_numbered_in_the_order_they_were_seen() -> None:
-    assert revisions(text(1, HASH_B, seen=200), text(2, HASH_A, seen=100)) == {2: 0, 1: 1}
-
-
-def test_of_texts_seen_at_one_time_the_fuller_is_the_newest_revision() -> None:
-    assert revisions(text(1, HASH_A, words=600), text(2, HASH_B, words=80)) == {2: 0, 1: 1}
-
-
-def test_numbers_go_on_from_what_the_dataset_holds() -> None:
-    [revision] = number_revisions([text(1, HASH_B)], known(3, HASH_A))
-    assert (revision.kind, revision.revision) == ("canonical", 4)
-
-
-def test_a_text_that_the_work_already_has_in_the_dataset_is_a_copy_of_its_row() -> None:
-    [copy] = number_revisions([text(1, HASH_A)], known(0, HASH_A))
-    assert (copy.kind, copy.canonical_id, copy.canonical_ref) == ("exact", WORK, -1)
-
-
-def test_a_text_that_the_work_already_has_in_this_run_is_counted_as_its_copy() -> None:
-    first, copy = number_revisions([text(1, HASH_A, seen=100), text(2, HASH_A, seen=200)], None)
-    assert (first.ref, first.revision, first.copies) == (1, 0, 1)
-    assert (copy.kind, copy.canonical_ref) == ("exact", 1)
+def test_the_best_dated_copy_gives_the_date_however_little_else_it_knows(
+    make_article: Callable[..., Article],
+) -> None:
+    rich = make_article("text", "a", title="Title", authors=("Ada Writer",), published=DAY)
+    dated = make_article("text", "b", published=LATER)
+    merged = merge_article(make_article("text", "c"), [("exact", rich), ("exact", dated)])
+    assert merged.published == PublicationDate(LATER.at, "minute", "sibling")

@@ -39,6 +39,7 @@ from dataset_factory import (
 from docs.queries import ACROSS_SCHEMAS, FINISHED_RUNS, OPENING, READING
 from pipelines.dataset import Commit, DataFile
 from schemas.arrow import ARTICLES, NULL_PARTITION
+from schemas.records import UniqueArticle
 from transforms.writing import article_partition, stage_article
 
 Row = dict[str, Any]
@@ -384,6 +385,27 @@ def test_the_newest_revision_of_each_article_can_be_told(news: WrittenDataset, a
     answer = ask("newest revisions")
     assert sorted(map(by_revision, answer)) == sorted(expected.items())
     assert len(answer) < len(news.articles)
+
+
+def test_the_history_of_the_works_that_were_changed_can_be_told(
+    news: WrittenDataset, ask: Ask
+) -> None:
+    uniques = [article.unique for article in news.articles]
+    changed = {unique.article_id for unique in uniques if unique.revision}
+    assert changed
+    assert [(*by_revision(row), row["changes"]) for row in ask("history")] == sorted(
+        (unique.article_id, unique.revision, changes_of(unique))
+        for unique in uniques
+        if unique.article_id in changed
+    )
+
+
+def changes_of(unique: UniqueArticle) -> dict[str, Any] | None:
+    """What the row of a text says of it in ``changes``."""
+    if not unique.revision:
+        return None
+    kept = unique.shingles_kept if unique.shingles_kept >= 0 else None
+    return {"title": unique.title_changed, "shingles_kept": kept}
 
 
 def test_copies_meet_what_they_copy_in_one_join(news: WrittenDataset, ask: Ask) -> None:

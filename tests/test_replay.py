@@ -24,6 +24,7 @@ from pipelines.cli import BAD_USAGE, DONE, main
 from pipelines.config import IngestConfig
 from pipelines.dataset import DataFile, Dataset, local_dataset
 from pipelines.ingest import build_replay
+from pipelines.key_files import read_keys
 from pipelines.replay import ReplayReport, Selection, replay
 from pipelines.run import ingest
 from pipelines.verify import verify
@@ -128,6 +129,20 @@ def test_a_mended_source_becomes_an_article_and_its_failure_is_marked(tmp_path: 
     assert marked["truncated"][0] == report.run.run_id
     assert marked["truncated"][1].astimezone(datetime.UTC) == NOW + datetime.timedelta(days=1)
     assert marked["empty"] == (None, None)
+
+
+def test_the_files_of_a_replay_are_listed_with_what_they_may_hold(tmp_path: Path) -> None:
+    root, source = tmp_path / "news", tmp_path / "page.html.gz"
+    whole = gzip.compress(PAGE.encode())
+    source.write_bytes(whole[:-30])
+    add(root, source)
+    source.write_bytes(whole)
+    retry(root)
+    dataset = local_dataset(str(root))
+    files = dataset.snapshot().files
+    assert len(files) == 2
+    assert sorted(read_keys(dataset.store, dataset.snapshot().hashes())) == sorted(files)
+    assert None not in {file.observed_micros for file in files.values()}
 
 
 def test_a_file_that_was_too_large_is_read_again_within_another_limit(tmp_path: Path) -> None:

@@ -38,10 +38,12 @@ from pipelines.dataset import (
     local_dataset,
 )
 from pipelines.feed_memory import encode_memory, memory_path
+from pipelines.key_files import keys_path
 from pipelines.verify import CHECKS, MAX_LISTED, MAX_READINGS, VerifyReport, show_verify, verify
 from schemas.arrow import SCHEMA_VERSION, TABLES
 from schemas.records import FeedMemory
 from transforms.compaction import SORT_KEYS, sort_rows
+from transforms.file_keys import FileKeys, decode_keys, encode_keys, to_keys
 from transforms.shingles import print_text
 from transforms.storage import Store
 
@@ -155,8 +157,10 @@ def publish(
     details: dict[str, Any] | None = None,
     listed: Callable[[DataFile], DataFile] = lambda file: file,
     memory: bytes = b"",
+    keys: bool = False,
 ) -> Commit:
-    """Commit files, by path; ``listed`` says what the manifest says of each."""
+    """Commit files, by path; ``listed`` says what the manifest says of each, and ``keys`` whether
+    a key file is staged with them."""
     staging = f"_newsbeam/staging/{run_id}"
     base = dataset.snapshot().head
     counts: dict[str, int] = defaultdict(int)
@@ -167,6 +171,8 @@ def publish(
         written.append(listed(DataFile(path, table.num_rows, file.size_bytes, file.sha256)))
         counts[path.partition("/")[0]] += table.num_rows
     made = account(counts) if kind == "ingest" else {}
+    if keys:
+        written = dataset.with_statistics(dataset.snapshot(), staging, written, removed)
     return dataset.publish(
         kind,
         run_id,
@@ -205,7 +211,7 @@ def dataset(tmp_path: Path) -> Dataset:
 @pytest.fixture
 def published(dataset: Dataset) -> Dataset:
     """A dataset of one commit."""
-    publish(dataset, standard_files())
+    publish(dataset, standard_files(), keys=True)
     return dataset
 
 
@@ -764,7 +770,22 @@ def test_a_text_that_a_work_has_twice_is_named(dataset: Dataset) -> None:
     rows = [article(), article(origin="/invented/again.txt", revision=1)]
     publish(dataset, {f"{SPORT}/a.parquet": in_table("articles", rows)})
     sentence = the_fault(dataset, "identity")
-    assert f"revisions 0, 1 of article {identity(1)} have one content_hash" in sentence
+    assert f"revisions 0, 1 of article {identity(1)} have one content_hash and title" in sentence
+
+
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [
+        (None, "changes of a revision is not known"),
+        ({"title": False, "shingles_kept": 1.5}, "shingles_kept is not between 0 and 1"),
+    ],
+)
+def test_what_a_revision_changed_is_told(dataset: Dataset, changes: Row | None, fault: str) -> None:
+    revised = article(
+        origin="/invented/again.txt", revision=1, title="Another", anchors=b"", changes=changes
+    )
+    publish(dataset, {f"{SPORT}/a.parquet": in_table("articles", [article(), revised])})
+    assert fault in the_fault(dataset, "columns")
 
 
 @pytest.mark.parametrize("revisions", [(0, 2), (1, 2), (-1, 0)])
@@ -875,6 +896,10 @@ def entity(offsets: list[int], count: int | None = None) -> Row:
         (copy(similarity=float("nan")), "similarity is not between 0 and 1"),
         (article(copies=-1), "copies is negative"),
         (article(fingerprint=b"\0" * 511), "fingerprint is not 128 numbers"),
+        (
+            article(changes={"title": True, "shingles_kept": 1.0}),
+            "changes is known of revision 0",
+        ),
         (article(entities=[entity([4], 2)]), "count of an entity is not"),
         (article(entities=[entity([4]), entity([])]), ""),
         (article(entities=[entity([9, 4])]), "not ascending places in body"),
@@ -1096,6 +1121,87 @@ def test_a_manifest_that_is_missing_before_a_checkpoint_is_named(checkpointed: D
     found = faults(verify(checkpointed))
     assert any("00000001.json is missing" in sentence for sentence in found["manifests"])
     assert len(checkpointed.snapshot().files) == 3
+
+
+# ── what is listed of files ─────────────────────────────────────────────────────────────────────
+
+ARTICLES_LISTED = f"{SPORT}/a.parquet"
+
+
+def relist(dataset: Dataset, change: Callable[[FileKeys], FileKeys]) -> None:
+    """Have the key file of the first commit say something else of a file."""
+    path = keys_path(1)
+    files = decode_keys(dataset.store.read(path))
+    changed = [change(file) if file.path == ARTICLES_LISTED else file for file in files]
+    dataset.store.write(path, encode_keys(changed))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda file: replace(file, keys=file.keys[1:]),
+        lambda file: replace(file, keys=to_keys([*file.keys.tolist(), 7])),
+        lambda file: replace(file, observed_micros=(1, 2)),
+        lambda file: replace(file, observed_micros=None),
+    ],
+    ids=["lacks-a-key", "has-another-key", "other-times", "no-times"],
+)
+def test_a_key_file_that_disagrees_with_rows_is_named(
+    published: Dataset, change: Callable[[FileKeys], FileKeys]
+) -> None:
+    relist(published, change)
+    sentence = the_fault(published, "statistics")
+    assert sentence.startswith("_newsbeam/keys/00000001.keys lists other times or keys of ")
+    assert ARTICLES_LISTED in sentence
+
+
+def test_what_is_listed_of_a_file_that_was_replaced_is_no_fault(published: Dataset) -> None:
+    relist(published, lambda file: replace(file, keys=file.keys[1:], sha256="0" * 64))
+    report = verify(published)
+    assert report.clean
+    assert [note for note in report.notes if "no key file lists" in note and ": 1;" in note]
+
+
+@pytest.mark.parametrize("micros", [[1, 2], [1, 2**60], [0, 0]])
+def test_times_in_a_manifest_that_disagree_with_rows_are_named(
+    published: Dataset, micros: list[int]
+) -> None:
+    edit_manifest(published, lambda it: it["files"][0].update(observed_micros=micros))
+    assert "observed at other times than its manifest says" in the_fault(published, "statistics")
+
+
+@pytest.mark.parametrize("content", [b"", b"harm", b'{"format": 2}\n[]\n'])
+def test_a_damaged_key_file_is_noted_and_no_fault(published: Dataset, content: bytes) -> None:
+    """Files are looked into that need not be, until the next commit lists them again."""
+    published.store.write(keys_path(1), content)
+    report = verify(published)
+    assert report.clean
+    damaged, unlisted = report.notes
+    assert "keys/00000001.keys is damaged" in damaged
+    assert "no key file lists what they may hold: 3;" in unlisted
+
+
+def test_a_lost_key_file_is_noted_and_no_fault(published: Dataset) -> None:
+    published.store.delete([keys_path(1)])
+    report = verify(published)
+    assert report.clean
+    [note] = report.notes
+    assert "no key file lists what they may hold: 3;" in note
+
+
+def test_a_key_file_of_a_commit_that_is_not_there_is_noted(published: Dataset) -> None:
+    """As a dataset may have that was put back from a copy."""
+    published.store.write(keys_path(7), published.store.read(keys_path(1)))
+    report = verify(published)
+    assert report.clean
+    [note] = report.notes
+    assert "keys/00000007.keys is of a commit that is not there" in note
+
+
+def test_a_dataset_of_before_there_were_key_files_is_clean(version_1: Dataset) -> None:
+    report = verify(version_1)
+    assert report.clean
+    assert any("no key file lists" in note for note in report.notes)
 
 
 # ── commits that are not carried out ────────────────────────────────────────────────────────────

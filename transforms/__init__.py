@@ -44,10 +44,16 @@ Keeping
 Comparing
     ``fingerprints``   ``FingerprintArticles``: articles to what is compared
     ``shingles``       hashes, shingles, signatures and anchors of a text
-    ``known``          ``ReadKnown``, ``SetAsideUnchanged`` …: the dataset is its own memory
+    ``known``          ``ReadKnown``, ``PrintKnown`` …: the dataset is its own memory
+    ``dataset_rows``   rows of the dataset read back: by keys, by time, and single ones whole
+    ``file_keys``      which files of the dataset may hold what is looked for
+    ``candidates``     ``FindCandidates``: pairs of texts that share something rare
+    ``text_keys``      the keys of many texts at once
+    ``buckets``        texts that share a key, in pairs
     ``likeness``       how alike two texts are, and whether one is a copy of the other
     ``clusters``       which text of a cluster stands for which
     ``deduplication``  ``AssignCopies``: which text is a copy of which
+    ``works``          which text is a new revision of a work, and what it changed
     ``verdicts``       what was decided about each text, in a file for each block
     ``merging``        ``NumberRevisions``, ``MergeCopies``: works, and what their copies know
 Enriching

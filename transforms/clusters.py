@@ -59,6 +59,8 @@ COVERED = 0.8
 """Share of a compilation that other texts must hold for it to add nothing."""
 FORM_SHARE = 0.9
 """Share of what two texts have in common that another must hold to be of the same form."""
+SWALLOWING_SHARE = 2 / 3
+"""A text that is part of another may stand for it if it has such a share of its words."""
 OWN_SHARE = 0.12
 """Share of an issue of a form that is its own, at least."""
 MIN_ISSUES = 4
@@ -206,8 +208,8 @@ class _Component:
         is_other_issue = (
             (common >= FORM_SHARE * shared)
             & (rest >= OWN_SHARE * sizes[others][None, :])
-            # What it has beside is not what this one has in that place.
-            & (both[others][None, :] - common <= DISJOINT * rest)
+            # It has not what this one has beside, as a copy of this one would.
+            & (both[others][None, :] - common <= DISJOINT * (size - shared))
             & (np.array(others)[None, :] != np.array(linked)[:, None])
         )
         issues = is_other_issue.sum(axis=1)
@@ -269,6 +271,24 @@ class _Component:
 
     # ── texts ───────────────────────────────────────────────────────────────────────────────────
 
+    def stands_for(self, original: int, other: int) -> bool:
+        """Whether one content may stand for another that it is alike.
+
+        A short text must not swallow long ones: of a longer text that holds it, it must be nearly
+        the whole, and its beginning.
+        """
+        kind = self.compare_all(original).kinds[other]
+        one, longer = self.texts[original], self.texts[other]
+        if kind != "abridged" or one.words >= longer.words:
+            return bool(kind)
+        return one.words >= SWALLOWING_SHARE * longer.words and begins_as(one, longer)
+
+    def followers(self, place: int, places: npt.NDArray[np.int64]) -> int:
+        """How many of some texts, by the places of their contents, one may stand for."""
+        linked = np.flatnonzero(self.compare_all(place).links)
+        followers = [other for other in linked.tolist() if self.stands_for(place, other)]
+        return int(np.isin(places, followers).sum())
+
     def place_of(self, text: Fingerprint) -> int:
         """The place of a text's content."""
         return self.place[text.content_hash]
@@ -278,7 +298,7 @@ class _Component:
         compared = self.compare_all(self.place_of(original))
         place = self.place_of(text)
         kind, alike = compared.kinds[place], compared.alike[place]
-        if not kind or (kind == "abridged" and text.word_count > original.word_count):
+        if not self.stands_for(self.place_of(original), place):
             return None
         return Match(original, kind, alike.containment if kind == "abridged" else alike.jaccard)
 
@@ -298,8 +318,8 @@ def _are_disjoint(one: ComparedText, other: ComparedText) -> bool:
 def choose_canonical(members: Sequence[Fingerprint], threshold: float) -> Fingerprint:
     """The text that stands for the others, whatever their order.
 
-    In this order: a whole text before a cut one; the one of which most others are copies, as that
-    is the one they were made from; completeness (``Fingerprint.completeness``); originality (the
+    In this order: the one of which most others are copies, as that is the one they were made from;
+    completeness (a whole text before a cut one; ``Fingerprint.completeness``); originality (the
     publisher is the agency that is credited with the text; published first; observed first);
     cleanliness (``Fingerprint.quality``); last the content hash and origin, so that no tie is left
     to chance.
@@ -328,24 +348,20 @@ def _ranked(members: Iterable[Fingerprint]) -> list[Fingerprint]:
 
 
 def _choose(ranked: Sequence[Fingerprint], component: _Component) -> Fingerprint:
-    longest = max(text.word_count for text in ranked)
-    whole = [text for text in ranked if text.word_count >= WHOLE_TEXT_SHARE * longest]
     places = np.array([component.place_of(text) for text in ranked])
-    if np.unique(places).size <= 2:
-        return whole[0]  # of two texts each is as much like the other
+    longest = max(text.word_count for text in ranked)
     first_of_content: dict[int, Fingerprint] = {}
-    for text in whole:
+    whole_first = sorted(
+        ranked, key=lambda text: text.word_count < WHOLE_TEXT_SHARE * longest
+    )  # stable
+    for text in whole_first:
         first_of_content.setdefault(component.place_of(text), text)
-    # Not all are tried, for there may be hundreds: the best, and those most like the others.
-    tried = list(first_of_content)[:_TRIED]
-    by_centrality = sorted(
-        first_of_content,
-        key=lambda place: (-component.centrality[place], place),
-    )
-    tried += [place for place in by_centrality[:_TRIED] if place not in tried]
     order = list(first_of_content)
-    tried.sort(key=order.index)
-    followers = [int(component.compare_all(place).links[places].sum()) for place in tried]
+    tried = order
+    if len(order) > 2 * _TRIED:  # the best, and those that are most like the others
+        by_centrality = sorted(order, key=lambda place: (-component.centrality[place], place))
+        tried = [place for place in order if place in {*order[:_TRIED], *by_centrality[:_TRIED]}]
+    followers = [component.followers(place, places) for place in tried]
     return first_of_content[tried[int(np.argmax(followers))]]  # the first of equals
 
 
@@ -422,7 +438,11 @@ class _Settling:
     def _decide_revision(self, text: Fingerprint, rows: Sequence[Fingerprint]) -> bool:
         """Whether a text is a changed one of a work that has a row; if so, it is one, too."""
         own = [row for row in rows if row.article_id == text.article_id]
-        matches = [match for row in own if (match := self._compared(text, row))]
+        matches = [
+            match
+            for row in own
+            if (match := self._compared(text, row)) and not _is_stub(text, match)
+        ]
         if not any(_is_revision(text, match) for match in matches):
             return False
         if any(match.kind == "exact" and not _is_retitled(text, match) for match in matches):
@@ -576,6 +596,15 @@ def _is_revision(text: Fingerprint, match: Match) -> bool:
         text.article_id == match.original.article_id
         and text.observed_at != match.original.observed_at
     )
+
+
+def _is_stub(text: Fingerprint, match: Match) -> bool:
+    """Whether a text is only the beginning of one that its work had.
+
+    That is how a page looks behind a wall, and no reason to read it instead of the whole.
+    """
+    original = match.original
+    return match.kind == "abridged" and text.word_count < SWALLOWING_SHARE * original.word_count
 
 
 def _is_retitled(text: Fingerprint, match: Match) -> bool:

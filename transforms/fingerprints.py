@@ -7,25 +7,55 @@ of a text, and why, is in ``shingles``.
 from __future__ import annotations
 
 import hashlib
-import unicodedata
+import re
 from dataclasses import dataclass
+from urllib.parse import urlsplit, urlunsplit
 
 import apache_beam as beam
 from apache_beam.pvalue import PCollection
 
 from schemas.records import Article, Fingerprint, FingerprintedArticle, PublicationDate
+from transforms.page_metadata import name_key
 from transforms.shingles import print_text, title_key
 
 
 def article_id(article: Article, hash_of_content: str) -> str:
-    """Identity of the work, 32 hex digits: of its canonical URL or guid, else of its text."""
-    if article.canonical_url or article.url:
-        work = f"url:{article.canonical_url or article.url}"
+    """Identity of the work, 32 hex digits: of its canonical URL or guid, else of its text.
+
+    Addresses that differ in what no publisher means by them are one (``work_url``).
+    """
+    if url := article.canonical_url or article.url:
+        work = f"url:{work_url(url)}"
     elif article.guid and article.feed_url:
         work = f"guid:{article.feed_url} {article.guid}"
     else:
         work = f"text:{hash_of_content}"
     return hashlib.sha256(work.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+_TRACKING = re.compile(r"utm_\w+|fbclid|gclid|msclkid|mc_[ce]id|igshid|yclid")
+"""Parameters that say where a reader came from, not what is to be read."""
+
+
+def work_url(url: str) -> str:
+    """What of an address tells works apart.
+
+    Left out are the scheme, the case of the host, a slash at the end of the path, parameters that
+    only say where a reader came from, and the fragment, unless it is a path in itself (``#!``,
+    ``#/``). An address that is none stays as it is.
+    """
+    try:
+        parts = urlsplit(url.strip())
+    except ValueError:
+        return url
+    if not parts.netloc:
+        return url
+    query = "&".join(
+        pair for pair in parts.query.split("&") if not _TRACKING.fullmatch(pair.partition("=")[0])
+    )
+    fragment = parts.fragment if parts.fragment.startswith(("!", "/")) else ""
+    path = parts.path.rstrip("/")
+    return urlunsplit(("", parts.netloc.casefold(), path, query, fragment))
 
 
 def _published(article: Article) -> PublicationDate | None:
@@ -49,12 +79,6 @@ def completeness(article: Article) -> int:
     return sum(1 for value in fields if value) + (2 if _published(article) else 0)
 
 
-def name_key(name: str | None) -> str:
-    """A name's letters and digits in lower case, so that spelling and spacing do not matter."""
-    folded = unicodedata.normalize("NFKC", name or "").casefold()
-    return "".join(char for char in folded if char.isalnum())
-
-
 def fingerprint_article(article: Article) -> Fingerprint:
     """The fingerprint of an extracted article."""
     text = print_text(article.body)
@@ -73,8 +97,8 @@ def fingerprint_article(article: Article) -> Fingerprint:
         title_key=title_key(article.title),
         completeness=completeness(article),
         quality=0.0 if article.extraction.repaired else article.extraction.quality,
-        agency=name_key(article.agency),
-        publisher=name_key(article.site),
+        agency=name_key(article.agency or ""),
+        publisher=name_key(article.site or ""),
         published_at=published.at if published else None,
     )
 

@@ -11,7 +11,7 @@ Pure. All is computed on fingerprints, exactly: on shingles, not on signatures. 
 
 Similar words are not enough, for news is full of forms. Two texts are *not* copies
 
-- if their numbers differ: two issues of one form, such as weather reports or market rates;
+- if they have many numbers, and other ones: two issues of one form, such as weather reports;
 - if each has a long passage of its own: two stories with one background, or one disclaimer.
 
 What only more than two texts can tell is in ``clusters``.
@@ -43,8 +43,14 @@ LEAD_SHINGLES = 40
 """A text's lead, of which one half must be there for another text to begin as it does."""
 LARGE_SHARE = 0.4
 """A text that begins otherwise is abridged only if it is as large a part of the longer one."""
-MIN_NUMBERS = 4
-"""From so many numbers on in both texts it counts whether they are the same."""
+MIN_NUMBERS = 3
+"""From so many numbers on in both texts it counts whether they are the same …"""
+WORDS_PER_NUMBER = 50
+"""… if there is at least one for so many words: tolls that rise make no other story …"""
+MANY_NUMBERS = 6
+"""… and from so many numbers on even in texts that are otherwise …"""
+SAME_WORDS = 0.9
+"""… of this Jaccard similarity."""
 SAME_NUMBERS = 0.5
 """Share of the numbers of the text with fewer that the other must have, too."""
 OWN_PASSAGE_SHINGLES = 30
@@ -154,8 +160,8 @@ def kind_of(left: ComparedText, right: ComparedText, alike: Likeness, threshold:
     shorter, longer = (left, right) if left.words <= right.words else (right, left)
     is_cut = shorter.words < WHOLE_TEXT_SHARE * longer.words
     if is_cut and is_contained(shorter, alike) and _is_of_story(shorter, longer):
-        return "" if numbers_differ(left, right) else "abridged"
-    if alike.jaccard < threshold or numbers_differ(left, right):
+        return "" if numbers_differ(left, right, alike.jaccard) else "abridged"
+    if alike.jaccard < threshold or numbers_differ(left, right, alike.jaccard):
         return ""
     return "" if have_own_passages(left, right) else "near"
 
@@ -177,10 +183,11 @@ def _is_of_story(shorter: ComparedText, longer: ComparedText) -> bool:
     return shorter.words >= LARGE_SHARE * longer.words or begins_as(shorter, longer)
 
 
-def numbers_differ(left: ComparedText, right: ComparedText) -> bool:
-    """Whether two texts say what they say with other numbers."""
+def numbers_differ(left: ComparedText, right: ComparedText, jaccard: float) -> bool:
+    """Whether two texts of a Jaccard similarity say what they say with other numbers."""
     fewer = min(left.numbers.size, right.numbers.size)
-    if fewer < MIN_NUMBERS:
+    least = MIN_NUMBERS if jaccard < SAME_WORDS else MANY_NUMBERS
+    if fewer < least or fewer * WORDS_PER_NUMBER < min(left.words, right.words):
         return False
     return shared_count(left.numbers, right.numbers) < SAME_NUMBERS * fewer
 
@@ -243,7 +250,7 @@ class TextArrays:
         longer = np.maximum(self._words, text.words)
         cut = shorter < WHOLE_TEXT_SHARE * longer
         of_story = (shorter >= LARGE_SHARE * longer) | self._begin_alike(place, held)
-        differ = self._numbers_differ(place)
+        differ = self._numbers_differ(place, jaccard)
         abridged = cut & contained & of_story
         near = ~abridged & (jaccard >= threshold) & ~differ
         kinds = np.full(count, "", object)
@@ -271,11 +278,16 @@ class TextArrays:
             2 * of_theirs >= self._lead_sizes,
         )
 
-    def _numbers_differ(self, place: int) -> npt.NDArray[np.bool_]:
+    def _numbers_differ(
+        self, place: int, jaccard: npt.NDArray[np.float64]
+    ) -> npt.NDArray[np.bool_]:
         numbers = self._texts[place].numbers
         shared = _counts(self._numbers, self._number_owners, numbers, len(self._texts))
         fewer = np.minimum(self._number_counts, numbers.size)
-        return np.asarray((fewer >= MIN_NUMBERS) & (shared < SAME_NUMBERS * fewer), bool)
+        least = np.where(jaccard < SAME_WORDS, MIN_NUMBERS, MANY_NUMBERS)
+        words = np.minimum(self._words, self._texts[place].words)
+        enough = (fewer >= least) & (fewer * WORDS_PER_NUMBER >= words)
+        return np.asarray(enough & (shared < SAME_NUMBERS * fewer), bool)
 
 
 def _owned(sets: Sequence[Shingles]) -> tuple[Shingles, npt.NDArray[np.int64]]:

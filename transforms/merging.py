@@ -1,25 +1,25 @@
 """Numbering the texts of one work, and merging what copies know.
 
 ``NumberRevisions``: ``Verdict`` and what the dataset has of the same works → ``Verdict`` with
-revisions. ``WriteVerdicts`` keeps them, a file for each block. ``MergeCopies``: ``StagedBlock``
-with its verdicts → ``UniqueArticle`` for each canonical text or revision, ``Duplicate`` for each
-copy. Bounded; no failures.
+revisions and what they changed (``works`` has the rule). ``WriteVerdicts`` keeps them, a file for
+each block. ``MergeCopies``: ``StagedBlock`` with its verdicts → ``UniqueArticle`` for each
+canonical text or revision, ``Duplicate`` for each copy. Bounded; no failures.
 
 A canonical row is merged with its copies, not merely preferred to them (guarantee 6): a field it
-lacks is taken from the copy that states it best, and ``provenance`` says from which.
+lacks is taken from the copy that states it best, and ``provenance`` says from which. Another
+revision of the same work is no copy: nothing is taken from it.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Sequence, Set
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import apache_beam as beam
 import numpy as np
-from apache_beam.pvalue import PCollection, TaggedOutput
+from apache_beam.pvalue import DoOutputsTuple, PCollection, TaggedOutput
 
 from schemas.records import (
     Article,
@@ -34,6 +34,8 @@ from schemas.records import (
     Verdict,
 )
 from transforms import accounts
+from transforms.dataset_rows import print_rows
+from transforms.page_metadata import name_key
 from transforms.staging import (
     PRINTS,
     RowCache,
@@ -47,7 +49,22 @@ from transforms.staging import (
     ref_of,
 )
 from transforms.storage import Store
-from transforms.verdicts import BlockVerdicts, read_verdicts, write_verdicts
+from transforms.verdicts import (
+    BlockVerdicts,
+    read_verdicts,
+    stands_for_itself,
+    write_verdicts,
+)
+from transforms.works import (
+    WORK,
+    Revision,
+    WorkText,
+    is_title_changed,
+    number_texts,
+    pack_title_key,
+    shingles_kept,
+    unpack_works,
+)
 
 WORK_SHARDS = 16
 """Groups that the works of a run are spread over, to find those with several texts."""
@@ -93,15 +110,41 @@ def _date_rank(article: Article) -> tuple[int, int, int, str]:
     )
 
 
+def _standing(copy: tuple[str, Article], agencies: Set[str]) -> tuple[object, ...]:
+    """By what copies are asked for a field, the least first; ``agencies`` are those credited."""
+    kind, article = copy
+    published = article.published
+    is_dated = published is not None and published.source != _FIRST_SEEN
+    return (
+        kind not in _WHOLE_KINDS,
+        article.extraction.repaired,
+        -sum(bool(getattr(article, field)) for field in _MERGED_FIELDS) - is_dated,
+        name_key(article.site or "") not in agencies,
+        not is_dated,
+        published.at.micros if published is not None and is_dated else 0,
+        article.observed_at.micros,
+        -article.extraction.quality,
+        article.origin,
+    )
+
+
 def merge_article(canonical: Article, copies: Iterable[tuple[str, Article]]) -> Article:
     """The canonical article with the fields it lacks taken from its copies.
 
-    ``copies`` are (kind, article). Copies of the whole text are asked before abridged ones, then
-    in the order of how well they are dated and of their origins, never in order of arrival. A
-    date taken over keeps its precision and gets the source ``sibling``; the day on which an item
-    was first seen gives way to it, and where no copy has a better one keeps its own source.
+    ``copies`` are (kind, article); in what order they come makes no difference. Each field is taken
+    from the first copy that has it, in this order: whole texts before cut ones, and before texts of
+    which bytes were damaged; those that know most of these fields; originality: the agency that is
+    credited with the text, the earliest published, the earliest observed; the share of prose; last
+    the origin, so that no tie is left to chance.
+
+    A date is taken from the copy that is dated best: whole texts first, then by ``DATE_TRUST``,
+    precision and time. It keeps its precision and gets the source ``sibling``; the day on which an
+    item was first seen gives way to it, and where no copy has a better one keeps its own source.
     """
-    ordered = sorted(copies, key=lambda copy: (copy[0] not in _WHOLE_KINDS, _date_rank(copy[1])))
+    known = list(copies)
+    articles = [canonical, *(article for _, article in known)]
+    agencies = {name_key(article.agency) for article in articles if article.agency}
+    ordered = sorted(known, key=lambda copy: _standing(copy, agencies))
     taken: dict[str, object] = {}
     provenance: list[Provenance] = []
     for field in _MERGED_FIELDS:
@@ -112,14 +155,15 @@ def merge_article(canonical: Article, copies: Iterable[tuple[str, Article]]) -> 
                 taken[field] = getattr(copy, field)
                 provenance.append(Provenance(field, "sibling", copy.origin))
                 break
-    dated = _date_of_copies(canonical, [copy for _, copy in ordered])
+    by_date = sorted(known, key=lambda copy: (copy[0] not in _WHOLE_KINDS, _date_rank(copy[1])))
+    dated = _date_of_copies(canonical, [copy for _, copy in by_date])
     if dated is not None:
         taken["published"], origin = dated
         provenance.append(Provenance("published", "sibling", origin))
     if not taken:
         return canonical
     kept = (entry for entry in canonical.provenance if entry.field not in taken)
-    return dataclasses.replace(
+    return replace(
         canonical,
         **taken,  # type: ignore[arg-type]
         provenance=(*kept, *provenance),
@@ -144,55 +188,60 @@ def _date_of_copies(
     return dates[0] if dates and own is None else None
 
 
-@dataclass(frozen=True)
-class KnownWork:
-    """What the dataset has of a work that the run has, too."""
-
-    revision: int
-    """The last one."""
-    content_hashes: frozenset[bytes]
-    """First 16 bytes of each text's content hash."""
+# ── numbering ───────────────────────────────────────────────────────────────────────────────────
 
 
 def number_revisions(
-    texts: Iterable[tuple[Verdict, Fingerprint]], known: KnownWork | None
-) -> Iterator[Verdict]:
-    """Number the texts of one work, after those the dataset already holds.
+    texts: Iterable[tuple[Verdict, Fingerprint]],
+    known: Iterable[Revision] = (),
+    copies: Iterable[Verdict] = (),
+) -> Iterator[tuple[Verdict, Revision | None]]:
+    """Number the texts of one work; with each verdict the revision that its own came after.
 
-    Texts are ordered by when they were observed; of those seen at one time the fuller is the
-    later, so that the newest revision is the one to read. A text the work already has is not a new
-    revision but an exact copy.
+    ``texts`` are those that stand for themselves, ``known`` the revisions that the dataset has, and
+    ``copies`` the verdicts of copies of the texts. A text that turns out to be one which the work
+    has already (``works``) becomes an exact copy of it, and so do its copies in their own way.
     """
-    revision = known.revision if known else -1
-    hashes: dict[bytes, int] = dict.fromkeys(known.content_hashes, -1) if known else {}
-    ordered = sorted(
-        texts,
-        key=lambda text: (
-            text[1].observed_at.micros,
-            text[1].word_count,
-            text[1].content_hash,
-            text[1].origin,
-        ),
-    )
-    numbered: dict[int, Verdict] = {}
-    for verdict, fingerprint in ordered:
-        content = bytes.fromhex(fingerprint.content_hash)[:16]
-        if content in hashes:
-            first = numbered.get(hashes[content])
-            if first is not None:
-                copies = first.copies + 1 + verdict.copies
-                numbered[first.ref] = dataclasses.replace(first, copies=copies)
-            numbered[verdict.ref] = Verdict(
-                verdict.ref, "exact", fingerprint.article_id, 1.0, 0, hashes[content]
-            )
+    verdicts: dict[int, Verdict] = {}
+    keys = []
+    for verdict, fingerprint in texts:
+        verdicts[verdict.ref] = replace(verdict, canonical_id=fingerprint.article_id)
+        keys.append(_work_text(verdict.ref, fingerprint))
+    found = list(number_texts(keys, known))
+    stands_for = {numbered.ref: numbered.revision.ref for numbered in found}
+    counts = dict.fromkeys(stands_for.values(), 0)
+    for ref, own in stands_for.items():
+        counts[own] += verdicts[ref].copies + (ref != own)
+    for ref, revision, before in found:
+        verdict = verdicts[ref]
+        if revision.ref != ref:
+            yield Verdict(ref, "exact", verdict.canonical_id, 1.0, 0, revision.ref), None
             continue
-        hashes[content] = verdict.ref
-        revision += 1
-        numbered[verdict.ref] = dataclasses.replace(verdict, revision=revision)
-    yield from numbered.values()
+        yield (
+            replace(
+                verdict,
+                kind="revision" if before else "canonical",
+                similarity=verdict.similarity if before else 1.0,
+                copies=counts[ref],
+                canonical_ref=-1,
+                revision=revision.number,
+                title_changed=before is not None and is_title_changed(before, revision),
+            ),
+            before,
+        )
+    for copy in copies:
+        yield replace(copy, canonical_ref=stands_for[copy.canonical_ref]), None
 
 
-_WORK = np.dtype([("article_id", "V16"), ("content_hash", "V16"), ("revision", "<i4")])
+def _work_text(ref: int, fingerprint: Fingerprint) -> WorkText:
+    return WorkText(
+        ref=ref,
+        content=bytes.fromhex(fingerprint.content_hash[:32]),
+        title=pack_title_key(fingerprint.title_key),
+        observed_micros=int(fingerprint.observed_at.micros),
+        word_count=fingerprint.word_count,
+        origin=fingerprint.origin,
+    )
 
 
 class _OfWorks(beam.DoFn):
@@ -217,61 +266,78 @@ class _OfWorks(beam.DoFn):
 
 
 def _known_by_shard(works: bytes) -> Iterator[tuple[int, bytes]]:
-    rows = np.frombuffer(works, _WORK)
-    shards = np.frombuffer(works, np.uint8)[:: _WORK.itemsize] % WORK_SHARDS
+    rows = np.frombuffer(works, WORK)
+    shards = np.frombuffer(works, np.uint8)[:: WORK.itemsize] % WORK_SHARDS
     for shard in np.unique(shards).tolist():
         yield shard, rows[shards == shard].tobytes()
 
 
-def _contested(
-    joined: tuple[int, dict[str, Sequence[object]]],
-) -> Iterator[tuple[int, tuple[str, bytes]]]:
-    """Texts of works that have several, with what the dataset has of them."""
-    _, sides = joined
-    known: dict[bytes, list[bytes]] = {}
-    for packed in sides["known"]:
-        assert isinstance(packed, bytes)
-        for start in range(0, len(packed), _WORK.itemsize):
-            row = packed[start : start + _WORK.itemsize]
-            known.setdefault(row[:16], []).append(row)
-    refs: dict[bytes, list[int]] = {}
-    for text in sides["texts"]:
-        assert isinstance(text, tuple)
-        packed_refs, packed_ids = text
-        for number, ref in enumerate(np.frombuffer(packed_refs, "<i8").tolist()):
-            refs.setdefault(packed_ids[16 * number : 16 * number + 16], []).append(ref)
-    for identity, texts in refs.items():
-        if len(texts) > 1 or identity in known:
+class _FindContested(beam.DoFn):
+    """Texts of works that have several → (ref, article id); what the dataset has of the works."""
+
+    KNOWN = "known"
+
+    def process(
+        self, joined: tuple[int, dict[str, Iterable[Any]]]
+    ) -> Iterator[tuple[int, str] | TaggedOutput]:
+        _, sides = joined
+        known: dict[bytes, list[bytes]] = {}
+        for packed in sides["known"]:
+            for start in range(0, len(packed), WORK.itemsize):
+                row = packed[start : start + WORK.itemsize]
+                known.setdefault(row[:16], []).append(row)
+        refs: dict[bytes, list[int]] = {}
+        for packed_refs, packed_ids in sides["texts"]:
+            for number, ref in enumerate(np.frombuffer(packed_refs, "<i8").tolist()):
+                refs.setdefault(packed_ids[16 * number : 16 * number + 16], []).append(ref)
+        for identity, texts in refs.items():
+            if identity in known:
+                rows = b"".join(known[identity])
+                yield TaggedOutput(self.KNOWN, (identity.hex(), rows))
+            elif len(texts) < 2:
+                continue
             for ref in texts:
-                yield ref, (identity.hex(), b"".join(known.get(identity, ())))
+                yield ref, identity.hex()
 
 
 class _Contest(beam.DoFn):
-    """A text's verdict and work → by work, if it stands for itself; else just the verdict."""
+    """A text with its verdict, its work, and its copies → by work, if the work has several texts.
+
+    A copy of a text of the run goes with that text, and not by itself.
+    """
 
     SETTLED = "settled"
 
     def process(
-        self, joined: tuple[int, dict[str, Sequence[object]]]
-    ) -> Iterator[tuple[str, tuple[Verdict, bytes]] | TaggedOutput]:
+        self, joined: tuple[int, dict[str, Iterable[Any]]]
+    ) -> Iterator[tuple[str, Verdict] | TaggedOutput]:
         ref, sides = joined
-        verdict = next(iter(sides["verdict"]), None)
-        contest = next(iter(sides["contest"]), None)
-        if contest is None:
-            yield TaggedOutput(self.SETTLED, verdict)
+        copies: Iterable[Verdict] = sides["copies"]
+        verdict: Verdict | None = next(iter(sides["verdict"]), None)
+        identity: str | None = next(iter(sides["contest"]), None)
+        if identity is not None and (verdict is None or stands_for_itself(verdict)):
+            yield identity, verdict or Verdict(ref, "canonical", identity, 1.0)
+            for copy in copies:
+                yield identity, copy
             return
-        assert isinstance(contest, tuple)
-        identity, known = contest
-        if verdict is None:
-            verdict = Verdict(ref, "canonical", identity, 1.0)
-        assert isinstance(verdict, Verdict)
-        if verdict.kind in ("canonical", "revision"):
-            yield identity, (verdict, known)
-        else:
+        if verdict is not None and not _is_copy_in_run(verdict):
             yield TaggedOutput(self.SETTLED, verdict)
+        for copy in copies:
+            yield TaggedOutput(self.SETTLED, copy)
+
+
+def _is_copy_in_run(verdict: Verdict) -> bool:
+    return verdict.canonical_ref >= 0 and not stands_for_itself(verdict)
 
 
 class _Number(beam.DoFn):
+    """The texts of a work → verdicts.
+
+    Those of which the revision before is a row of the dataset are sent on by its file.
+    """
+
+    OF_DATASET = "of_dataset"
+
     def __init__(self, store: Store) -> None:
         self._store = store
 
@@ -280,39 +346,127 @@ class _Number(beam.DoFn):
         self._prints: RowCache[Fingerprint] | None = None
 
     def process(
-        self,
-        work: tuple[str, Iterable[tuple[Verdict, bytes]]],
-        blocks: Sequence[StagedBlock],
-    ) -> Iterator[Verdict]:
-        texts = list(work[1])
+        self, work: tuple[str, dict[str, Iterable[Any]]], blocks: Sequence[StagedBlock]
+    ) -> Iterator[Verdict | TaggedOutput]:
         prints = self._prints = self._prints or compared_prints(self._store, blocks)
-        rows = np.frombuffer(texts[0][1], _WORK)
-        known = None
-        if rows.size:
-            hashes = frozenset(bytes(row["content_hash"]) for row in rows)
-            known = KnownWork(int(rows["revision"].max()), hashes)
-        yield from number_revisions(
-            ((verdict, prints.get(verdict.ref)) for verdict, _ in texts), known
+        _, sides = work
+        verdicts: list[Verdict] = list(sides["texts"])
+        numbered = number_revisions(
+            (
+                (verdict, prints.get(verdict.ref))
+                for verdict in verdicts
+                if stands_for_itself(verdict)
+            ),
+            unpack_works(sides["known"]),
+            (verdict for verdict in verdicts if not stands_for_itself(verdict)),
         )
+        for verdict, before in numbered:
+            if before is None:
+                yield verdict
+            elif before.place is None:
+                was, now = prints.get(before.ref), prints.get(verdict.ref)
+                yield replace(verdict, shingles_kept=shingles_kept(was.shingles, now.shingles))
+            else:
+                place = before.place
+                yield TaggedOutput(self.OF_DATASET, (place.file, (place.row, verdict)))
+
+
+class _CompareWithRows(beam.DoFn):
+    """Verdicts of revisions that come after rows of one file → with what they kept of those.
+
+    By file, so that none of its row groups is read twice.
+    """
+
+    def __init__(self, store: Store, files: Sequence[str]) -> None:
+        self._store = store
+        self._files = files
+
+    def start_bundle(self) -> None:
+        self._prints: RowCache[Fingerprint] | None = None
+
+    def process(
+        self, file: tuple[int, Iterable[tuple[int, Verdict]]], blocks: Sequence[StagedBlock]
+    ) -> Iterator[Verdict]:
+        number, revised = file
+        after = dict(revised)  # a row is followed by one text: that of the next number
+        rows = sorted(after)
+        prints = self._prints = self._prints or compared_prints(self._store, blocks)
+        printed = print_rows(self._store, self._files[number], "articles", rows)
+        for row, before in zip(rows, printed, strict=True):
+            verdict = after[row]
+            now = prints.get(verdict.ref)
+            yield replace(verdict, shingles_kept=shingles_kept(before.shingles, now.shingles))
 
 
 @dataclass
 class NumberRevisions(beam.PTransform):
     """``Verdict`` → ``Verdict``, numbered where a work has several texts.
 
-    ``compared`` are the run's blocks with the mask of texts to leave out, ``works`` the packed
-    rows of the dataset with an article id of the run, ``blocks`` all blocks. A text without a
-    verdict may get one here.
+    Args:
+        store: where the run and the dataset are.
+        compared: the run's blocks with the mask of texts to leave out. A text without a verdict
+            may get one here.
+        works: packed rows of the dataset with an article id of the run (``works.WORK``).
+        blocks: all blocks of the run.
+        files: paths of the dataset's files by the numbers in ``works``.
     """
 
     store: Store
     compared: PCollection[tuple[StagedBlock, bytes]]
     works: PCollection[bytes]
     blocks: PCollection[StagedBlock]
+    files: Sequence[str]
 
     def expand(self, verdicts: PCollection[Verdict]) -> PCollection[Verdict]:
-        """Find the works with several texts, and number those."""
-        contested = (
+        """Find the works with several texts, number those, and compare each with the one before."""
+        blocks = beam.pvalue.AsList(self.blocks)
+        contested = self._contested()
+        parted = (
+            {
+                "verdict": verdicts
+                | "VerdictByRef"
+                >> beam.Map(lambda verdict: (verdict.ref, verdict)).with_output_types(
+                    tuple[int, Verdict]
+                ),
+                "copies": verdicts
+                | "Copies" >> beam.Filter(_is_copy_in_run)
+                | "CopyByCanonical"
+                >> beam.Map(lambda verdict: (verdict.canonical_ref, verdict)).with_output_types(
+                    tuple[int, Verdict]
+                ),
+                "contest": contested.texts,
+            }
+            | "JoinVerdicts" >> beam.CoGroupByKey()
+            | "Contest"
+            >> beam.ParDo(_Contest())
+            .with_output_types(tuple[str, Verdict], settled=Verdict)
+            .with_outputs(_Contest.SETTLED, main="contested")
+        )
+        numbered = (
+            {"texts": parted.contested, "known": contested[_FindContested.KNOWN]}
+            | "JoinWorks" >> beam.CoGroupByKey()
+            | "Number"
+            >> beam.ParDo(_Number(self.store), blocks=blocks)
+            .with_output_types(Verdict, of_dataset=tuple[int, tuple[int, Verdict]])
+            .with_outputs(_Number.OF_DATASET, main="numbered")
+        )
+        compared = (
+            numbered[_Number.OF_DATASET]
+            | "ByFile" >> beam.GroupByKey()
+            | "CompareWithRows"
+            >> beam.ParDo(
+                _CompareWithRows(self.store, self.files), blocks=blocks
+            ).with_output_types(Verdict)
+        )
+        return (
+            parted[_Contest.SETTLED],
+            numbered.numbered,
+            compared,
+        ) | "Numbered" >> beam.Flatten()
+
+    def _contested(self) -> DoOutputsTuple:
+        """Texts of works with several, and what the dataset has of those works."""
+        return (
             {
                 "texts": self.compared
                 | "TextsOfWorks"
@@ -323,34 +477,12 @@ class NumberRevisions(beam.PTransform):
                 | "KnownByShard"
                 >> beam.FlatMap(_known_by_shard).with_output_types(tuple[int, bytes]),
             }
-            | "JoinWorks" >> beam.CoGroupByKey()
-            | "Contested"
-            >> beam.FlatMap(_contested).with_output_types(tuple[int, tuple[str, bytes]])
+            | "JoinWorkTexts" >> beam.CoGroupByKey()
+            | "FindContested"
+            >> beam.ParDo(_FindContested())
+            .with_output_types(tuple[int, str], known=tuple[str, bytes])
+            .with_outputs(_FindContested.KNOWN, main="texts")
         )
-        parted = (
-            {
-                "verdict": verdicts
-                | "VerdictByRef"
-                >> beam.Map(lambda verdict: (verdict.ref, verdict)).with_output_types(
-                    tuple[int, Verdict]
-                ),
-                "contest": contested,
-            }
-            | "JoinVerdicts" >> beam.CoGroupByKey()
-            | "Contest"
-            >> beam.ParDo(_Contest())
-            .with_output_types(tuple[str, tuple[Verdict, bytes]], settled=Verdict)
-            .with_outputs(_Contest.SETTLED, main="contested")
-        )
-        numbered = (
-            parted.contested
-            | "Works" >> beam.GroupByKey()
-            | "Number"
-            >> beam.ParDo(
-                _Number(self.store), blocks=beam.pvalue.AsList(self.blocks)
-            ).with_output_types(Verdict)
-        )
-        return (parted[_Contest.SETTLED], numbered) | "Numbered" >> beam.Flatten()
 
 
 @dataclass
@@ -366,7 +498,7 @@ class NumberBlocks(beam.PTransform):
         def number(keyed: tuple[int, Iterable[StagedBlock]]) -> Iterator[StagedBlock]:
             ordered = sorted(keyed[1], key=lambda block: block.path)
             for place, block in enumerate(ordered, start=first):
-                yield dataclasses.replace(block, number=place)
+                yield replace(block, number=place)
 
         return (
             blocks
@@ -392,8 +524,7 @@ class _WriteVerdicts(beam.DoFn):
             own = sum(
                 1
                 for verdict in verdicts
-                if block_and_row(verdict.ref)[0] == block.number
-                and verdict.kind not in ("canonical", "revision")
+                if block_and_row(verdict.ref)[0] == block.number and not stands_for_itself(verdict)
             )
             yield block.rows - len(rows) - own if block.kind == "articles" else 0
 
@@ -401,7 +532,7 @@ class _WriteVerdicts(beam.DoFn):
 def _by_blocks(verdict: Verdict) -> Iterator[tuple[int, Verdict]]:
     own = block_and_row(verdict.ref)[0]
     yield own, verdict
-    if verdict.canonical_ref >= 0:
+    if _is_copy_in_run(verdict):
         canonical = block_and_row(verdict.canonical_ref)[0]
         if canonical != own:
             yield canonical, verdict
@@ -485,7 +616,7 @@ def settle_article(
     siblings: Iterable[tuple[str, Article]],
 ) -> UniqueArticle | Duplicate:
     """What becomes of an article by its verdict; ``siblings`` are (kind, copy)."""
-    if verdict.kind in ("canonical", "revision"):
+    if stands_for_itself(verdict):
         return UniqueArticle(
             article=merge_article(article, siblings),
             article_id=fingerprint.article_id,

@@ -2,11 +2,13 @@
 
 A block of articles is two Arrow files (IPC file format) of equal length: ``.articles`` with the
 records and their bodies, ``.prints`` with their fingerprints, so that texts are compared without
-reading them. A block of failures is one file, as is a block of fingerprints of the dataset's rows,
-and a block of other records: fetched pages, polled feeds, fetched links. Each appears whole or not
-at all; its name is a function of what is in it.
+reading them. A known block has rows of the dataset: ``.prints`` with what candidates are found by,
+and ``.texts`` with the fingerprints of those that are compared. A block of failures is one file, as
+is a block of other records: fetched pages, polled feeds, fetched links. Each file appears whole or
+not at all; a block's name is a function of what is in it.
 
-A text of a run is referred to by a number: ``block.number << 32 | row``.
+A text of a run, or a row of a known block, is referred to by a number:
+``block.number << 32 | row``.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from __future__ import annotations
 import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Generic, TypeVar
 
@@ -40,6 +43,8 @@ _OPEN_FILES = 16
 
 ARTICLES = ".articles.arrow"
 PRINTS = ".prints.arrow"
+TEXTS = ".texts.arrow"
+"""Fingerprints of those rows of a known block whose bodies were read; the other rows are null."""
 FAILURES = ".failures.arrow"
 RECORDS = ".records.arrow"
 
@@ -67,6 +72,24 @@ _PRINT_SCHEMA = pa.schema(
         ("anchors", pa.large_binary()),
     ]
 )
+
+KNOWN_SCHEMA = pa.schema(
+    [
+        ("origin", pa.string()),
+        ("article_id", pa.string()),
+        ("content_hash", pa.string()),
+        ("observed_micros", pa.int64()),
+        ("revision", pa.int32()),
+        ("table", pa.string()),
+        ("signature", pa.large_binary()),
+        ("anchors", pa.large_binary()),
+        ("is_far", pa.bool_()),
+        ("path", pa.string()),
+        ("row", pa.int64()),
+    ]
+)
+"""Of a known block: what candidates are found by, which of its rows meet nothing, for they were
+observed before the horizon, and where each row is: a Parquet file, and a row of it from 0 on."""
 
 
 def ref_of(block_number: int, row: int) -> int:
@@ -105,11 +128,19 @@ def write_arrow(
     store: Store, path: str, schema: pa.Schema, rows: Sequence[Mapping[str, Any]], codec: str | None
 ) -> None:
     """Write rows as an Arrow file of small batches."""
-    options = pa.ipc.IpcWriteOptions(compression=codec)
-    with store.writer(path) as file, pa.ipc.new_file(file, schema, options=options) as arrow:
+    with _arrow_writer(store, path, schema, codec) as arrow:
         for start in range(0, len(rows), ROWS_PER_BATCH):
             batch = list(rows[start : start + ROWS_PER_BATCH])
             arrow.write_batch(pa.RecordBatch.from_pylist(batch, schema=schema))
+
+
+@contextmanager
+def _arrow_writer(
+    store: Store, path: str, schema: pa.Schema, codec: str | None
+) -> Iterator[pa.ipc.RecordBatchFileWriter]:
+    options = pa.ipc.IpcWriteOptions(compression=codec)
+    with store.writer(path) as file, pa.ipc.new_file(file, schema, options=options) as arrow:
+        yield arrow
 
 
 def _print_row(fingerprint: Fingerprint) -> dict[str, Any]:
@@ -155,7 +186,7 @@ def write_articles(
 
 
 def write_prints(store: Store, folder: str, fingerprints: Sequence[Fingerprint]) -> StagedBlock:
-    """Stage fingerprints of the dataset's rows.
+    """Stage fingerprints of the dataset's rows, whole: none of them is read again.
 
     Raises:
         OSError: if the store refuses.
@@ -164,7 +195,38 @@ def write_prints(store: Store, folder: str, fingerprints: Sequence[Fingerprint])
     write_arrow(
         store, path + PRINTS, _PRINT_SCHEMA, [_print_row(one) for one in fingerprints], None
     )
-    return StagedBlock("known", path, len(fingerprints))
+    block = StagedBlock("known", path, len(fingerprints))
+    write_texts(store, block, dict(enumerate(fingerprints)))
+    return block
+
+
+def write_known(store: Store, folder: str, rows: pa.Table) -> StagedBlock:
+    """Stage what candidates are found by of the dataset's rows (``KNOWN_SCHEMA``).
+
+    Raises:
+        OSError: if the store refuses.
+    """
+    path = _block_path(folder, "known", rows["origin"].to_pylist())
+    whole = rows.combine_chunks()  # a batch ends with a chunk, and must have its place
+    with _arrow_writer(store, path + PRINTS, KNOWN_SCHEMA, None) as arrow:
+        arrow.write_table(whole, max_chunksize=ROWS_PER_BATCH)
+    return StagedBlock("known", path, rows.num_rows)
+
+
+def write_texts(store: Store, block: StagedBlock, prints: Mapping[int, Fingerprint]) -> None:
+    """Put the whole fingerprints of some rows of a known block, by row, beside it.
+
+    Raises:
+        OSError: if the store refuses.
+    """
+    places: list[int | None] = [None] * block.rows
+    for place, row in enumerate(prints):
+        places[row] = place
+    whole = pa.RecordBatch.from_pylist(list(map(_print_row, prints.values())), schema=_PRINT_SCHEMA)
+    with _arrow_writer(store, block.path + TEXTS, _PRINT_SCHEMA, "zstd") as arrow:
+        for start in range(0, block.rows, ROWS_PER_BATCH):
+            batch = pa.array(places[start : start + ROWS_PER_BATCH], pa.int64())
+            arrow.write_batch(whole.take(batch))  # null where there is no place
 
 
 def write_failures(store: Store, folder: str, failures: Sequence[Failure]) -> StagedBlock:
@@ -273,20 +335,21 @@ Item = TypeVar("Item")
 class RowCache(Generic[Item]):
     """Single rows of many blocks, read batch by batch; the batches used last are kept.
 
-    Its files are closed when it is collected.
+    ``suffixes`` say, for each kind of block, in which of its files they are. The files are closed
+    when it is collected.
     """
 
     def __init__(
         self,
         store: Store,
         blocks: Iterable[StagedBlock],
-        suffix: str,
+        suffixes: Mapping[str, str],
         columns: Sequence[str],
         make: Callable[[StagedBlock, dict[str, Any]], Item],
     ) -> None:
         self._store = store
         self._blocks = {block.number: block for block in blocks}
-        self._suffix = suffix
+        self._suffixes = suffixes
         self._columns = columns
         self._make = make
         self._batches: OrderedDict[tuple[int, int], pa.RecordBatch] = OrderedDict()
@@ -309,7 +372,8 @@ class RowCache(Generic[Item]):
         """A block's file, opened; those used last stay open, which an object store needs."""
         file = self._files.get(number)
         if file is None:
-            path = self._blocks[number].path + self._suffix
+            block = self._blocks[number]
+            path = block.path + self._suffixes[block.kind]
             file = self._files[number] = ArrowRows(self._store, path, self._columns)
             if len(self._files) > _OPEN_FILES:
                 self._files.popitem(last=False)[1].close()
@@ -345,8 +409,12 @@ _COMPARED = [name for name in _PRINT_SCHEMA.names if name not in ("signature", "
 
 
 def compared_prints(store: Store, blocks: Iterable[StagedBlock]) -> RowCache[Fingerprint]:
-    """Fingerprints by reference, with what a comparison needs: no signature, no anchors."""
-    return RowCache(store, blocks, PRINTS, _COMPARED, _fingerprint)
+    """Fingerprints by reference, with what a comparison needs: no signature, no anchors.
+
+    Of known blocks those that were printed.
+    """
+    suffixes = {"articles": PRINTS, "known": TEXTS}
+    return RowCache(store, blocks, suffixes, _COMPARED, _fingerprint)
 
 
 def read_prints(store: Store, block: StagedBlock) -> Iterator[Fingerprint]:
@@ -367,7 +435,7 @@ def _article(_: StagedBlock, row: Mapping[str, Any]) -> Article:
 
 def bodiless_articles(store: Store, blocks: Iterable[StagedBlock]) -> RowCache[Article]:
     """Articles by reference, without their bodies."""
-    return RowCache(store, blocks, ARTICLES, ["record"], _article)
+    return RowCache(store, blocks, {"articles": ARTICLES}, ["record"], _article)
 
 
 def read_articles(store: Store, block: StagedBlock) -> Iterator[Article]:

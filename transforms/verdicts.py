@@ -27,8 +27,15 @@ _SCHEMA = pa.schema(
         ("similarity", pa.float64()),
         ("copies", pa.int64()),
         ("revision", pa.int64()),
+        ("title_changed", pa.bool_()),
+        ("shingles_kept", pa.float64()),
     ]
 )
+
+
+def stands_for_itself(verdict: Verdict) -> bool:
+    """Whether a text gets a row of its own; if not, it is a copy."""
+    return verdict.kind in ("canonical", "revision")
 
 
 @dataclass(frozen=True)
@@ -81,10 +88,14 @@ def write_verdicts(
                     "similarity": verdict.similarity,
                     "copies": verdict.copies,
                     "revision": verdict.revision,
+                    "title_changed": verdict.title_changed,
+                    "shingles_kept": verdict.shingles_kept,
                 }
             )
+        if stands_for_itself(verdict) or verdict.canonical_ref < 0:
+            continue  # another revision is no sibling: its title is not this one's
         number, row = block_and_row(verdict.canonical_ref)
-        if verdict.canonical_ref >= 0 and number == block.number:
+        if number == block.number:
             rows.append({"row": row, "role": "sibling", "kind": verdict.kind, "ref": verdict.ref})
     ordered = sorted(rows, key=lambda row: (row["row"], row["role"], row.get("ref", -1)))
     write_arrow(store, path_of_verdicts(folder, block), _SCHEMA, ordered, "zstd")
@@ -116,5 +127,7 @@ def read_verdicts(store: Store, folder: str, block: StagedBlock) -> BlockVerdict
                 copies=row["copies"],
                 canonical_ref=row["ref"],
                 revision=row["revision"],
+                title_changed=row["title_changed"],
+                shingles_kept=row["shingles_kept"],
             )
     return found
