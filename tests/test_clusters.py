@@ -244,9 +244,26 @@ def test_what_resembles_a_known_copy_alone_is_an_article(text) -> None:
 
 
 def test_the_same_words_as_a_known_copy_need_no_other_proof(text) -> None:
+    original = row(text(story(1)[:150] + story(2, 150), "a"), "the row")
     copy = row(text(story(1), "b"), "the row", "duplicates")
-    [assignment] = settle_component([copy, text(story(1), "c")], DEFAULT_THRESHOLD)
+    [assignment] = settle_component(
+        [copy, text(story(1), "c")], DEFAULT_THRESHOLD, {"the row": original}
+    )
     assert (assignment.kind, assignment.canonical_id) == ("exact", "the row")
+
+
+def test_the_likeness_of_a_copy_of_a_copy_is_that_to_the_row(text) -> None:
+    original = row(text(story(1), "a"), "the row")
+    copy = row(text(replaced(story(1), 0.03), "b"), "the row", "duplicates")
+    again = text(replaced(story(1), 0.03), "c", day=8)
+    [assignment] = settle_component([copy, again], DEFAULT_THRESHOLD, {"the row": original})
+    assert assignment.kind == "near"
+    assert assignment.similarity < 1
+
+
+def test_nothing_becomes_a_copy_of_a_row_that_is_no_more(text) -> None:
+    copy = row(text(story(1), "b"), "removed", "duplicates")
+    assert settle(copy, text(story(1), "c")) == {"c": ("canonical", "c")}
 
 
 # ── revisions ───────────────────────────────────────────────────────────────────────────────────

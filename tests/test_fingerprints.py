@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 
 import numpy as np
@@ -130,6 +131,12 @@ def test_a_work_is_known_by_its_address_before_its_text(make_article) -> None:
 def test_an_address_is_that_of_one_work_however_it_was_reached(make_article, url: str) -> None:
     plain = fingerprint_article(make_article("text", url="https://paper.example/a?id=7"))
     assert fingerprint_article(make_article("text", url=url)).article_id == plain.article_id
+
+
+def test_the_id_of_a_work_is_the_one_that_older_datasets_hold(make_article) -> None:
+    address = "https://paper.example/a?id=7"
+    known = hashlib.sha256(f"url:{address}".encode()).hexdigest()[:32]
+    assert fingerprint_article(make_article("text", url=address)).article_id == known
 
 
 @pytest.mark.parametrize(

@@ -476,10 +476,12 @@ class _Settling:
             if match is None:
                 continue
             canonical = self._canonicals.get(duplicate.article_id)
-            if match.kind == "exact" or canonical is None:
-                found.append(match)
-            elif to_canonical := self._component.match(text, canonical):
+            if canonical is None:
+                continue  # it was removed by hand: what has no row must not get copies
+            if to_canonical := self._component.match(text, canonical):
                 found.append(to_canonical)
+            elif match.kind == "exact":  # what that copy was found to be, this is
+                found.append(match)
         return _nearest(found) if found else None
 
     def _one_cluster(self, remaining: list[Fingerprint]) -> list[Fingerprint]:

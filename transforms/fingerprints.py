@@ -38,11 +38,11 @@ _TRACKING = re.compile(r"utm_\w+|fbclid|gclid|msclkid|mc_[ce]id|igshid|yclid")
 
 
 def work_url(url: str) -> str:
-    """What of an address tells works apart.
+    """What of an address tells works apart, as an address.
 
-    Left out are the scheme, the case of the host, a slash at the end of the path, parameters that
-    only say where a reader came from, and the fragment, unless it is a path in itself (``#!``,
-    ``#/``). An address that is none stays as it is.
+    Left out are the scheme, which is taken for https, the case of the host, a slash at the end of
+    the path, parameters that only say where a reader came from, and the fragment, unless it is a
+    path in itself (``#!``, ``#/``). An address that is none stays as it is.
     """
     try:
         parts = urlsplit(url.strip())
@@ -55,7 +55,7 @@ def work_url(url: str) -> str:
     )
     fragment = parts.fragment if parts.fragment.startswith(("!", "/")) else ""
     path = parts.path.rstrip("/")
-    return urlunsplit(("", parts.netloc.casefold(), path, query, fragment))
+    return urlunsplit(("https", parts.netloc.casefold(), path, query, fragment))
 
 
 def _published(article: Article) -> PublicationDate | None:
