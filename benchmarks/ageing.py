@@ -405,8 +405,8 @@ def show(results: dict[str, list[dict[str, Any]]], articles: int) -> int:
     read = old["comparing, MiB read"] / young["comparing, MiB read"]
     print(
         f"\na run on the old dataset takes {ratio:.2f} times as long as on the young one; its "
-        f"comparing takes {comparing:.2f} times as long, and reads {read:.2f} times as much (of the "
-        f"first and the last at most {MAX_RATIO})"
+        f"comparing takes {comparing:.2f} times as long, and reads {read:.2f} times as much (of "
+        f"the first and the last at most {MAX_RATIO})"
     )
     return int(max(ratio, read) > MAX_RATIO)
 

@@ -11,6 +11,9 @@ to its first half. Prints for each size
   changes little); the ratio of the latter to that of the size before;
 - the highest resident memory of the process, and how much of it is above that of an idle one;
 - candidate pairs, and how many of the planted copies are in one cluster with their original.
+
+Fails if a text takes more than 1.5 times as long as at the size before, if memory goes beyond its
+bound, or if a planted copy is not found.
 """
 
 from __future__ import annotations
@@ -55,6 +58,10 @@ KINDS = ("exact", "edited", "cut")
 DAY_MICROS = 86_400 * 1_000_000
 START_MICROS = 1_750_000_000 * 1_000_000
 SPAN_DAYS = 30
+MAX_RATIO = 1.5
+"""Of the time a text takes to that at the size before."""
+MAX_PEAK_MIB = 512
+"""What a worker holds at most, by the bound in ``transforms.candidates``, with its programs."""
 HORIZON_DAYS = 7
 
 Words = npt.NDArray[np.int64]
@@ -253,6 +260,7 @@ def main() -> int:
         "  planted  found: exact  edited  cut"
     )
     before = 0.0
+    missed = []
     for size in map(int, arguments.sizes.split(",")):
         with tempfile.TemporaryDirectory() as folder:
             make_texts(Path(folder), size)
@@ -261,8 +269,14 @@ def main() -> int:
         row = json.loads(output.splitlines()[-1])
         each = row["cpu_seconds"] / row["texts"] * 1e6
         ratio = f"{each / before:5.2f}" if before else "    –"
+        if before and each > MAX_RATIO * before:
+            missed.append(f"{size:,} texts take {each / before:.2f} times as long each")
         before = each
         found = row["found"]
+        if sum(found.values()) < row["planted"]:
+            missed.append(f"of {size:,} texts not all copies are found")
+        if row["peak_mib"] > MAX_PEAK_MIB:
+            missed.append(f"{size:,} texts take {row['peak_mib']:,.0f} MiB")
         print(
             f"{row['texts']:9,}  {row['seconds']:7.1f}  {each:7.0f}  {ratio}"
             f"  {row['peak_mib']:8,.0f}  {row['growth_mib']:10,.0f}  {row['pairs']:9,}"
@@ -270,7 +284,9 @@ def main() -> int:
             f"  {found['edited']:6,}  {found['cut']:3,}",
             flush=True,
         )
-    return 0
+    if missed:
+        print("\nmissed what is needed:\n    " + "\n    ".join(missed))
+    return 1 if missed else 0
 
 
 if __name__ == "__main__":

@@ -754,8 +754,10 @@ class Dataset:
         """
         if number % self.checkpoint_every:
             return
-        snapshot = self._add_up([it for it in self._numbers(COMMITS) if it <= number])
-        merge_keys(self.store, number, snapshot.hashes())
+        done = self._numbers(COMMITS)
+        snapshot = self._add_up([it for it in done if it <= number])
+        newest = max([number, *done, *self._numbers(PENDING)])
+        merge_keys(self.store, number, newest, snapshot.hashes())
         checkpoint = Checkpoint(snapshot, self._manifest_sha256(number), tuple(self._old_runs()))
         self.store.write(checkpoint_path(number), checkpoint.encode())
         older = [it for it in self.checkpoints() if it < number]

@@ -123,6 +123,8 @@ class KnownDataset:
 
     files: Sequence[KnownFile] = ()
     """Of ``articles`` and ``duplicates``, in the order of their numbers."""
+    canonical_ids: bytes = b""
+    """What is looked for in files that ``may_hold_canonicals``, 16 bytes each."""
     failures: Sequence[str] = ()
     """Paths of files of ``failures``."""
     near_rows: int = 0
@@ -307,10 +309,14 @@ def build_decision(
     store = plan.store
     articles = [block for block in blocks if block.kind == "articles"]
     texts = pipeline | "Articles" >> beam.Create(articles).with_output_types(StagedBlock)
+    horizon_seconds = plan.dedup_horizon_seconds
+    keys = texts | KeysOfRun(store, horizon_seconds)
+    # Once for all files: there may be thousands of each.
+    canonical_ids = pipeline | "CanonicalIds" >> beam.Create([known.canonical_ids])
     found = (
         pipeline
         | "Known" >> beam.Create(known.files).with_output_types(KnownFile)
-        | ReadKnown(store, folder, texts | KeysOfRun(store), plan.dedup_horizon_seconds)
+        | ReadKnown(store, folder, keys, horizon_seconds, canonical_ids)
     )
     masked = texts | SetAsideUnchanged(store, found.matches)
     near = found.blocks | NumberBlocks(first=len(blocks))
@@ -320,7 +326,7 @@ def build_decision(
         f"{folder}/{KEYS}",
         texts=sum(block.rows for block in articles) + known.near_rows,
         threshold=plan.dedup_threshold,
-        horizon_seconds=plan.dedup_horizon_seconds,
+        horizon_seconds=horizon_seconds,
         first_known=len(blocks),
     )
     printed = candidates | PrintKnown(store, near, first=len(blocks))

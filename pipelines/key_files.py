@@ -142,21 +142,24 @@ def stage_keys(
     return {file.path: file for file in files}
 
 
-def merge_keys(store: Store, number: int, files: Mapping[str, str]) -> None:
+def merge_keys(store: Store, number: int, newest: int, files: Mapping[str, str]) -> None:
     """Merge all key files into one of the files that there are after a commit.
 
-    A writer that was taken for dead may do so late: it must not undo what others have merged.
+    A writer that was taken for dead may do so late: it must not undo what others have merged. But
+    what was merged after a commit that is not there any more, for the dataset was put back from an
+    older copy, holds up nobody; it is removed when the commits have come to its number.
 
     Args:
         store: of the dataset.
         number: of the commit.
-        files: the SHA-256 of each file after it, by path; empty where it is unknown.
+        newest: number of the newest commit, done or pending.
+        files: the SHA-256 of each file after commit ``number``, by path; empty where unknown.
 
     Raises:
         OSError: if the store refuses to write.
     """
     merged = merged_keys_path(number)
-    if any(_MERGED in path and number_of(path) > number for path in key_files(store)):
+    if any(_MERGED in path and number < number_of(path) <= newest for path in key_files(store)):
         return
     kept: dict[str, FileKeys] = {}
     read: list[str] = []

@@ -20,15 +20,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow.parquet as pq
 
 from pipelines.dataset import DataFile, Snapshot
 from pipelines.key_files import read_keys, readers
 from schemas.records import KnownFile, StagedBlock
 from transforms.compaction import may_hold_observed, open_parquet
+from transforms.dataset_rows import is_within, time_ranges
 from transforms.file_keys import (
     OBSERVED_AT,
     FileKeys,
@@ -48,9 +50,18 @@ T = TypeVar("T")
 U = TypeVar("U")
 
 
+class LookedInto(NamedTuple):
+    """Where a run looks for what is known, and what for in all of them."""
+
+    files: list[KnownFile]
+    canonical_ids: bytes
+    """Ids of rows of ``articles``, 16 bytes each, that copies near in time are of: looked for in
+    the files that ``may_hold_canonicals``."""
+
+
 def known_files(
     store: Store, snapshot: Snapshot, blocks: Sequence[StagedBlock], horizon_seconds: int
-) -> list[KnownFile]:
+) -> LookedInto:
     """The files of ``articles`` and ``duplicates`` in which a run looks for what is known.
 
     Args:
@@ -64,16 +75,18 @@ def known_files(
     """
     texts = [block for block in blocks if block.kind == "articles"]
     if not texts:
-        return []
+        return LookedInto([], b"")
     keys, micros = _texts_of(store, texts)
     near = Near(micros, horizon_seconds * 1_000_000)
     files = [*snapshot.table("articles"), *snapshot.table("duplicates")]
     listed = read_keys(store, {file.path: file.sha256 for file in files})
     may_hold = {file.path for file in files if _may_hold(file, listed, keys)}
     is_near = {file.path for file in files if near.may_have(_observed(file, listed))}
-    canonical_ids = _canonicals(store, files, listed, near)
-    wanted = [file for file in files if file.path in may_hold | is_near | canonical_ids.keys()]
-    return [
+    sought = _sought_works(store, files, listed, near)
+    canonical_ids = _canonicals(files, listed, sought)
+    looked_into = may_hold | is_near | canonical_ids.keys()
+    wanted = [file for file in files if file.path in looked_into]
+    known = [
         KnownFile(
             number,
             file.table,
@@ -81,9 +94,13 @@ def known_files(
             may_hold=file.path in may_hold,
             is_near=file.path in is_near,
             canonical_ids=canonical_ids.get(file.path, b""),
+            may_hold_canonicals=(
+                bool(sought) and file.table == "articles" and file.path not in listed
+            ),
         )
         for number, file in enumerate(wanted)
     ]
+    return LookedInto(known, b"".join(map(bytes.fromhex, sought)))
 
 
 def known_failures(store: Store, snapshot: Snapshot, blocks: Sequence[StagedBlock]) -> list[str]:
@@ -142,23 +159,17 @@ class Near:
 
     def __init__(self, micros: Micros, horizon_micros: int) -> None:
         """``micros`` are the times of the texts, at least one."""
-        ordered = np.unique(micros)
-        is_apart = np.diff(ordered) > 2 * horizon_micros
-        self._least = ordered[np.concatenate([[True], is_apart])] - horizon_micros
-        self._greatest = ordered[np.concatenate([is_apart, [True]])] + horizon_micros
+        least, greatest = time_ranges(micros, 2 * horizon_micros).T
+        self._least, self._greatest = least - horizon_micros, greatest + horizon_micros
 
     @property
-    def whole(self) -> MicrosRange:
-        """From the first to the last, with what lies between."""
-        return int(self._least[0]), int(self._greatest[-1])
+    def ranges(self) -> list[MicrosRange]:
+        """Least and greatest of each."""
+        return list(zip(self._least.tolist(), self._greatest.tolist(), strict=True))
 
     def have(self, micros: Micros) -> npt.NDArray[np.bool_]:
         """For each time whether it is within one."""
-        place = np.searchsorted(self._greatest, micros).clip(max=self._greatest.size - 1)
-        is_near: npt.NDArray[np.bool_] = (self._least[place] <= micros) & (
-            micros <= self._greatest[place]
-        )
-        return is_near
+        return is_within(micros, self.ranges)
 
     def may_have(self, observed: MicrosRange | None) -> bool:
         """Whether one has a time in common with a range; None may be any."""
@@ -171,32 +182,39 @@ class Near:
 # ── works from before it ────────────────────────────────────────────────────────────────────────
 
 
-def _canonicals(
+def _sought_works(
     store: Store, files: Sequence[DataFile], listed: Mapping[str, FileKeys], near: Near
-) -> dict[str, bytes]:
-    """Works of which copies are near, by file of ``articles`` that they may be in."""
+) -> list[str]:
+    """The ids of works of which copies are near."""
     copies = [
         file
         for file in files
         if file.table == "duplicates" and near.may_have(_observed(file, listed))
     ]
     works = _each(store, lambda file: _near_works(store, file, near), copies)
-    sought = sorted(set().union(*works))
+    return sorted(set().union(*works))
+
+
+def _canonicals(
+    files: Sequence[DataFile], listed: Mapping[str, FileKeys], sought: Sequence[str]
+) -> dict[str, bytes]:
+    """Works that are sought, by listed file of ``articles`` that they may be in."""
     if not sought:
         return {}
     by_key: dict[int, list[bytes]] = {}
     for one in sought:
         by_key.setdefault(article_key(one), []).append(bytes.fromhex(one))
     keys = WantedKeys(to_keys(by_key))
-    every_id = b"".join(map(bytes.fromhex, sought))
     found: dict[str, bytes] = {}
     for file in files:
-        if file.table == "articles" and file.path not in listed:
-            found[file.path] = every_id
-        elif file.table == "articles":
+        if file.table == "articles" and file.path in listed:
             hits = keys.among(listed[file.path].keys).tolist()
             found[file.path] = b"".join(one for key in hits for one in by_key[key])
     return {path: some for path, some in found.items() if some}
+
+
+def _is_near(group: pq.RowGroupMetaData, near: Near) -> bool:
+    return any(may_hold_observed(group, one) for one in near.ranges)
 
 
 def _near_works(store: Store, file: DataFile, near: Near) -> set[str]:
@@ -206,7 +224,7 @@ def _near_works(store: Store, file: DataFile, near: Near) -> set[str]:
         groups = [
             number
             for number in range(parquet.num_row_groups)
-            if may_hold_observed(parquet.metadata.row_group(number), near.whole)
+            if _is_near(parquet.metadata.row_group(number), near)
         ]
         columns = ["canonical_id", OBSERVED_AT]
         batches = parquet.iter_batches(row_groups=groups, columns=columns) if groups else ()

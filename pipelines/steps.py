@@ -192,12 +192,13 @@ class Steps:
 
     def _known(self, blocks: list[StagedBlock], snapshot: Snapshot) -> KnownDataset:
         horizon_seconds = self._plan.dedup_horizon_seconds
-        files = known_rows.known_files(self._store, snapshot, blocks, horizon_seconds)
+        looked_into = known_rows.known_files(self._store, snapshot, blocks, horizon_seconds)
         rows = {file.path: file.rows for file in snapshot.files.values()}
         return KnownDataset(
-            files,
+            looked_into.files,
+            looked_into.canonical_ids,
             known_rows.known_failures(self._store, snapshot, blocks),
-            near_rows=sum(max(0, rows[file.path]) for file in files if file.is_near),
+            near_rows=sum(max(0, rows[file.path]) for file in looked_into.files if file.is_near),
         )
 
     def _write_rows(self, blocks: list[StagedBlock]) -> Iterator[Report]:

@@ -1260,7 +1260,8 @@ class _Reading:
         if unlisted:
             self.memory_notes.append(
                 f"files of which no key file lists what they may hold: {len(unlisted):,}; runs "
-                "look into them until one of the next commits has listed them"
+                "look into them until one of the next commits has listed them, or compaction has "
+                "rewritten those of which no manifest has a SHA-256"
             )
 
     def _check_what_others_point_to(self) -> None:

@@ -532,6 +532,8 @@ class Fingerprint:
     an anchor, however different their lengths. Empty for a short text."""
     numbers: bytes = b""
     """Sorted distinct hashes of the numbers in the text, little-endian uint32."""
+    names: bytes = b""
+    """The same of words with a capital within sentences: names, in most scripts that have them."""
     title_key: str = ""
     """16 hex digits, a hash of the normalised words of the title; empty where there is none."""
     completeness: int = 0
@@ -581,9 +583,9 @@ class RunKeys:
     """First 16 bytes of each row's content hash, one after the other."""
     article_ids: bytes
     """The 16 bytes of each row's article id."""
-    earliest_micros: int
-    latest_micros: int
-    """Least and greatest observation, microseconds since 1970."""
+    observed_ranges: bytes
+    """Least and greatest observation, microseconds since 1970 (int64), of each group of texts that
+    were observed two horizons or less after one another; the groups ascend."""
 
 
 @record
@@ -602,6 +604,9 @@ class KnownFile:
     canonical_ids: bytes = b""
     """Ids of rows of ``articles``, 16 bytes each, that it may hold: rows which were observed
     before the horizon, and of which copies were observed within it."""
+    may_hold_canonicals: bool = False
+    """Whether it may hold any row that is looked for in this way, for its keys are not listed;
+    then ``canonical_ids`` is empty."""
 
 
 @record

@@ -164,6 +164,27 @@ def test_a_compilation_does_not_join_what_it_holds(text) -> None:
     }
 
 
+def test_a_briefing_that_is_kept_up_to_date_has_revisions(text) -> None:
+    one, other = story(1, 200), story(2, 180)
+    articles = [text(one, "a"), text(other, "b")]
+    earlier = row(text(one + other, "morning", canonical_url=URL))
+    later = text(one + other + story(3, 60), "noon", canonical_url=URL, day=0.2)
+    assert settle(*articles, earlier, later)["noon"] == ("revision", "noon")
+
+
+def test_obituaries_of_one_form_are_articles_each(text) -> None:
+    form = (
+        "{0} {1}, of {2}, died peacefully at home, the family said. Born in {3}, {0} worked for "
+        "many years as a teacher at the school of {4} and sang in the choir of {5} church until "
+        "the very last winter. A service will be held in the chapel on the hill, and after it all "
+        "are welcome in the parish hall, where {6} will speak about a long life among friends."
+    )
+    people = [story(100 + number, 7) for number in range(2)]
+    texts = [form.format(*(word.title() for word in names)).split() for names in people]
+    settled = settle(*(text(words, str(number)) for number, words in enumerate(texts)))
+    assert {kind for kind, _ in settled.values()} == {"canonical"}
+
+
 def test_a_compilation_with_much_of_its_own_is_an_article(text) -> None:
     one, other = story(1, 100), story(2, 100)
     digest = one + story(3, 250) + other
@@ -321,6 +342,8 @@ def test_many_texts_are_compared_as_two_are(text) -> None:
     for place, one in enumerate(texts):
         held = np.array([is_in(one.shingles, other.shingles) for other in texts]).T
         alike, kinds = arrays.compare(place, held, DEFAULT_THRESHOLD)
+        own_passages = arrays.have_own_passages(place).tolist()
+        assert own_passages == [have_own_passages(one, other) for other in texts]
         for other, kind, together in zip(texts, kinds, alike, strict=True):
             by_two = compare(one, other)
             assert together == by_two

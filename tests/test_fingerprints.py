@@ -19,6 +19,7 @@ from transforms.shingles import (
     anchor_hashes,
     content_hash,
     minhash,
+    name_hashes,
     normalised_words,
     number_hashes,
     shingle_hashes,
@@ -61,9 +62,23 @@ def test_shingles_stand_in_the_order_of_the_text(make_article) -> None:
     assert len(whole) == 4 * 3
 
 
-@pytest.mark.parametrize("written", ["1,000", "1.000", "1’000", "١٬٠٠٠", "１０００"])
-def test_a_number_is_the_same_however_its_digits_are_written(written: str) -> None:
-    assert number_hashes(f"some {written} people").tolist() == number_hashes("1000").tolist()
+def test_numbers_are_words_that_begin_with_a_digit() -> None:
+    words = normalised_words("On the 3rd of May 1,000 people, Covid19 or not")
+    expected = normalised_words("3rd 1 000")
+    assert number_hashes(words).tolist() == number_hashes(expected).tolist()
+    assert len(number_hashes(words)) == 3
+
+
+def test_names_are_words_with_a_capital_within_a_sentence() -> None:
+    text = "Then Ada Lindqvist spoke, and ANNA too. Nobody asked.\n\nLater Émile came."
+    within = "x Ada x Lindqvist x Anna x Émile"
+    assert name_hashes(text).tolist() == name_hashes(within).tolist()
+
+
+@pytest.mark.parametrize("words", range(MIN_COMPARED_WORDS, 40))
+def test_the_beginning_of_a_text_shares_an_anchor_with_it(words: int) -> None:
+    whole = anchor_hashes(word_hashes(WORDS[:300]))
+    assert np.intersect1d(whole, anchor_hashes(word_hashes(WORDS[:words]))).size >= 1
 
 
 def test_an_indic_word_keeps_its_vowel_signs() -> None:

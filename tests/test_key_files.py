@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.dataset import COMMITS, STAGING, Commit, DataFile, Dataset
+from pipelines.dataset import COMMITS, STAGING, Commit, DataFile, Dataset, checkpoint_path
 from pipelines.key_files import (
     KEYS,
     key_files,
@@ -213,9 +213,26 @@ def test_who_merges_late_undoes_nothing(dataset: Dataset) -> None:
     for name in "abcdefgh":
         publish(dataset, name, name)
     before = dataset.store.read(merged_keys_path(8))
-    merge_keys(dataset.store, 4, hashes_after(dataset, 4))
+    merge_keys(dataset.store, 4, 8, hashes_after(dataset, 4))
     assert key_files(dataset.store) == [merged_keys_path(8)]
     assert dataset.store.read(merged_keys_path(8)) == before
+
+
+def test_what_was_merged_after_commits_that_are_gone_holds_up_no_merge(dataset: Dataset) -> None:
+    """The manifests were put back from an older copy, but not the key files."""
+    for name in "abcdefgh":
+        publish(dataset, name, name)
+    paths = [f"{DAY}/{name}.parquet" for name in "cdefgh"]
+    dataset.store.delete([*(f"{COMMITS}/{it:08d}.json" for it in range(3, 9)), *paths])
+    dataset.store.delete(map(checkpoint_path, dataset.checkpoints()))
+    for name in "xy":
+        publish(dataset, name, name)
+    assert key_files(dataset.store) == [merged_keys_path(4), merged_keys_path(8)]
+    assert listed(dataset) == ["a", "b", "x", "y"]
+    for name in "uvwz":
+        publish(dataset, name, name)
+    assert key_files(dataset.store) == [merged_keys_path(8)]
+    assert listed(dataset) == sorted("abuvwxyz")
 
 
 @dataclass(frozen=True)
@@ -247,14 +264,14 @@ def test_who_merges_while_another_does_leaves_it_to_the_other(
 ) -> None:
     for name in "abc":
         publish(dataset, name, name)
-    merge_keys(LosingStore(str(tmp_path), keys_path(2)), 4, dataset.snapshot().hashes())
+    merge_keys(LosingStore(str(tmp_path), keys_path(2)), 4, 4, dataset.snapshot().hashes())
     assert key_files(dataset.store) == [keys_path(1), keys_path(2), keys_path(3)]
 
 
 def test_a_key_file_that_cannot_be_read_now_is_kept(dataset: Dataset, tmp_path: Path) -> None:
     for name in "abc":
         publish(dataset, name, name)
-    merge_keys(RefusingStore(str(tmp_path), keys_path(2)), 4, dataset.snapshot().hashes())
+    merge_keys(RefusingStore(str(tmp_path), keys_path(2)), 4, 4, dataset.snapshot().hashes())
     assert key_files(dataset.store) == [keys_path(2), merged_keys_path(4)]
     assert listed(dataset) == ["a", "b", "c"]
 

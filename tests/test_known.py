@@ -35,6 +35,7 @@ from schemas.records import (
 from transforms.compaction import DamagedFileError, write_files
 from transforms.dataset_rows import (
     Found,
+    Sought,
     hex_keys,
     is_among,
     is_within,
@@ -42,6 +43,7 @@ from transforms.dataset_rows import (
     merge_ranges,
     print_rows,
     reread_keys,
+    time_ranges,
     unpack_keys,
     what_is_sought,
 )
@@ -74,6 +76,7 @@ from transforms.writing import stage_article, stage_duplicate
 
 DAY_SECONDS = 86_400
 HORIZON_SECONDS = 7 * DAY_SECONDS
+HORIZON_MICROS = HORIZON_SECONDS * 1_000_000
 NOW = Timestamp.from_rfc3339("2026-06-30T12:00:00Z")
 VOCABULARY = [f"word{number}" for number in range(3_000)]
 RUN_ID = "20260630T120000Z-0a1b2c"
@@ -184,8 +187,14 @@ def stage(store: LocalStore, articles: Iterable[Article], number: int = 0) -> St
 
 
 def look(store: LocalStore, file: KnownFile, block: StagedBlock) -> list[Found]:
-    keys = [keys_of_block(store, block)]
-    return list(look_into(store, file, what_is_sought(keys, HORIZON_SECONDS * 1_000_000)))
+    return list(look_into(store, file, what_is_sought_of(store, [block])))
+
+
+def what_is_sought_of(
+    store: LocalStore, blocks: Iterable[StagedBlock], canonical_ids: bytes = b""
+) -> Sought:
+    keys = [keys_of_block(store, block, HORIZON_MICROS) for block in blocks]
+    return what_is_sought(keys, HORIZON_MICROS, canonical_ids)
 
 
 def near_rows(found: Iterable[Found]) -> list[dict[str, object]]:
@@ -309,20 +318,20 @@ def test_a_row_of_duplicates_has_the_id_of_what_it_copies(
     assert row["signature"] == fingerprint_article(copy).signature
 
 
+@pytest.mark.parametrize("blocks", [1, 2])
 def test_a_row_is_near_if_a_text_of_the_run_was_observed_within_the_horizon(
-    written: Written, make_article: MakeArticle
+    written: Written, make_article: MakeArticle, blocks: int
 ) -> None:
+    """Also if a late text is in one block with a fresh one: what lies in between is not near."""
     ages = [0, 6.9, 7.1, 12, 20, 22.9, 23.1, 60]
     rows = [
         article_row(make_article(story(number), f"{number}", observed_at=days_ago(age)))
         for number, age in enumerate(ages)
     ]
     file = written.add("articles", rows, group=3)
-    keys = [
-        keys_of_block(written.store, stage(written.store, [make_article(story(9), "n", **at)]))
-        for at in ({}, {"observed_at": days_ago(30)})
-    ]
-    sought = what_is_sought(keys, HORIZON_SECONDS * 1_000_000)
+    texts = [make_article(story(9), f"n{age}", observed_at=days_ago(age)) for age in (0, 30)]
+    staged = [stage(written.store, texts[number::blocks]) for number in range(blocks)]
+    sought = what_is_sought_of(written.store, staged)
     near = near_rows(look_into(written.store, file, sought))
     assert [ages[row["row"]] for row in near] == [0, 6.9, 23.1]
 
@@ -391,6 +400,22 @@ def test_a_canonical_row_from_before_the_horizon_is_found_by_its_id_and_far(
     assert [(row["row"], row["is_far"]) for row in near] == [(1, True)]
 
 
+def test_rows_from_before_the_horizon_are_found_by_ids_that_are_sent_once_for_all_files(
+    written: Written, make_article: MakeArticle
+) -> None:
+    texts = [make_article(story(seed), f"{seed}", observed_at=days_ago(30)) for seed in range(4)]
+    ids = bytes.fromhex(id_of(texts[1]) + id_of(texts[2]))
+    rows = [article_row(one) for one in texts]
+    written.add("articles", rows[:2], is_near=False, may_hold_canonicals=True)
+    written.add("articles", rows[2:3], is_near=False, may_hold_canonicals=True)
+    written.add("articles", rows[1:], is_near=False)
+    block = stage(written.store, [make_article(story(9))])
+    sought = what_is_sought_of(written.store, [block], ids)
+    far = [near_rows(look_into(written.store, file, sought)) for file in written.files]
+    assert [[row["row"] for row in rows] for rows in far] == [[1], [0], []]
+    assert all(row["is_far"] for rows in far for row in rows)
+
+
 def test_a_row_that_is_near_is_not_far_though_its_id_is_asked_for(
     written: Written, make_article: MakeArticle
 ) -> None:
@@ -411,6 +436,15 @@ def test_times_lie_within_merged_ranges_as_within_any_of_them(
     ranges = [(least, least + length) for least, length in drawn]
     expected = [any(a <= time <= b for a, b in ranges) for time in times]
     assert is_within(np.array(times, np.int64), merge_ranges(ranges)).tolist() == expected
+
+
+@given(st.lists(st.integers(0, 60), min_size=1, max_size=12), st.integers(0, 9))
+def test_grouped_times_are_near_what_each_of_them_is_near(times: list[int], horizon: int) -> None:
+    grouped = time_ranges(np.array(times, np.int64), 2 * horizon).tolist()
+    ranges = [(least - horizon, greatest + horizon) for least, greatest in grouped]
+    asked = np.arange(-12, 75)
+    expected = [any(abs(time - one) <= horizon for one in times) for time in asked]
+    assert is_within(asked, ranges).tolist() == expected
 
 
 @given(
@@ -463,8 +497,9 @@ def read_known(
     """What ``ReadKnown`` gives of the files, its blocks numbered from ``first`` on."""
     files = pipeline | "Files" >> beam.Create(written.files).with_output_types(KnownFile)
     blocks = pipeline | "Run" >> beam.Create([block]).with_output_types(StagedBlock)
-    keys = blocks | KeysOfRun(written.store)
-    known = files | ReadKnown(written.store, "decided", keys, HORIZON_SECONDS)
+    keys = blocks | KeysOfRun(written.store, HORIZON_SECONDS)
+    no_ids = pipeline | "NoIds" >> beam.Create([b""])
+    known = files | ReadKnown(written.store, "decided", keys, HORIZON_SECONDS, no_ids)
     return Known(known.matches, known.blocks | NumberBlocks(first))
 
 
@@ -628,10 +663,12 @@ def test_of_revisions_that_are_alike_a_copy_is_held_against_the_newest(
 # ── a decision ──────────────────────────────────────────────────────────────────────────────────
 
 
-def decide(written: Written, blocks: Sequence[StagedBlock]) -> list[BlockVerdicts]:
+def decide(
+    written: Written, blocks: Sequence[StagedBlock], canonical_ids: bytes = b""
+) -> list[BlockVerdicts]:
     """What is decided about each block, against the files."""
     plan = RunPlan("run", written.store, "staging", ReadLimits(), 0.5, HORIZON_SECONDS)
-    known = KnownDataset(written.files, near_rows=1_000)
+    known = KnownDataset(written.files, canonical_ids, near_rows=1_000)
     with test_pipeline.TestPipeline(runner=local_runner(1)) as pipeline:
         build_decision(pipeline, plan, blocks, known, "decided")
     return [read_verdicts(written.store, "decided", block) for block in blocks]
@@ -666,18 +703,19 @@ def test_texts_are_held_against_the_rows_they_meet_and_no_other_body_is_read(
     assert 2 not in second.of_row
 
 
+@pytest.mark.parametrize("is_listed", [True, False])
 def test_a_copy_of_a_copy_is_held_against_what_that_was_made_from(
-    written: Written, make_article: MakeArticle
+    written: Written, make_article: MakeArticle, is_listed: bool
 ) -> None:
     """The original was observed before the horizon: only its copy meets the text of the run."""
     original = make_article(story(1), "a.txt", observed_at=days_ago(12))
     copy = make_article(story(1) + " more of it", "b.txt", observed_at=days_ago(6))
     identity = bytes.fromhex(id_of(original))
-    row = article_row(original)
-    written.add("articles", [row], is_near=False, canonical_ids=identity)
+    looked_for = {"canonical_ids": identity} if is_listed else {"may_hold_canonicals": True}
+    written.add("articles", [article_row(original)], is_near=False, **looked_for)
     written.add("duplicates", [copy_row(copy, original)])
     block = stage(written.store, [make_article(story(1) + " more", "c.txt")])
-    [verdicts] = decide(written, [block])
+    [verdicts] = decide(written, [block], identity)
     assert (verdicts.of_row[0].kind, verdicts.of_row[0].canonical_id) == ("near", identity.hex())
     assert verdicts.of_row[0].canonical_ref == -1
 

@@ -45,7 +45,6 @@ from transforms.likeness import (
     TextArrays,
     begins_as,
     compare,
-    have_own_passages,
     is_contained,
     kind_of,
     shared_count,
@@ -130,11 +129,15 @@ class _Component:
 
     def __init__(self, texts: Iterable[Fingerprint], threshold: float) -> None:
         contents: dict[str, Fingerprint] = {}
-        for text in sorted(texts, key=lambda text: (text.content_hash, text.origin)):
+        titles: dict[str, set[str]] = {}
+        # Not by origin: what a content is must not depend on the names of files.
+        for text in sorted(texts, key=lambda text: (text.content_hash, text.names)):
             contents.setdefault(text.content_hash, text)
+            titles.setdefault(text.content_hash, set()).add(text.title_key)
         self.place = {content: number for number, content in enumerate(contents)}
         """By content hash, its place among the contents."""
         self.texts = [ComparedText(text) for text in contents.values()]
+        self._titles = [titles[content] - {""} for content in contents]
         self._threshold = threshold
         self._sizes = np.array([text.shingles.size for text in self.texts], np.int64)
         self._values, self._owners = _index([text.shingles for text in self.texts])
@@ -184,10 +187,9 @@ class _Component:
         if len(self.texts) >= MIN_ISSUES and linked:
             for number in self._of_one_form(place, self.held(place), linked):
                 kinds[number] = ""
-        if len(self.texts) >= _FEW:
-            for number, kind in enumerate(kinds):
-                if kind == "near" and have_own_passages(text, self.texts[number]):
-                    kinds[number] = ""
+        if len(self.texts) >= _FEW and "near" in kinds:
+            for number in np.flatnonzero(self._all.have_own_passages(place)).tolist():
+                kinds[number] = "" if kinds[number] == "near" else kinds[number]
         return _Comparison(kinds, alike, np.array([bool(kind) for kind in kinds]))
 
     def _of_one_form(
@@ -218,37 +220,43 @@ class _Component:
 
     def compilations(self) -> set[int]:
         """Contents that hold two others which are about different things."""
-        found = set()
-        for place, text in enumerate(self.texts):
-            if text.words < 2 * SUBSTANTIAL_WORDS:
-                continue
-            parts = self._parts(place)
-            if any(
-                _are_disjoint(one, other)
-                for number, one in enumerate(parts)
-                for other in parts[:number]
-            ):
-                found.add(place)
-        return found
+        return {place for place, text in enumerate(self.texts) if self._is_compilation(place, text)}
 
-    def _parts(self, place: int) -> list[ComparedText]:
-        """The substantial texts that a content holds, the largest first."""
-        whole = self.texts[place]
+    def _is_compilation(self, place: int, whole: ComparedText) -> bool:
         candidates = [
-            text
-            for text in self.texts
+            part
+            for part, text in enumerate(self.texts)
             if SUBSTANTIAL_WORDS <= text.words < WHOLE_TEXT_SHARE * whole.words
         ]
-        if len(candidates) < 2:
-            return []
-        shared = self.held(place).sum(axis=0)
+        if len(candidates) < 2 or whole.words < 2 * SUBSTANTIAL_WORDS:
+            return False
+        held = self.held(place)
+        shared = held.sum(axis=0)
         parts = [
-            text
-            for text in candidates
-            if is_contained(text, self._alike(whole, text, int(shared[self._place_of(text)])))
+            part
+            for part in candidates
+            if is_contained(self.texts[part], self._alike(place, part, int(shared[part])))
         ]
-        parts.sort(key=lambda text: (-text.words, text.fingerprint.content_hash))
-        return parts[:_EXAMINED]
+        parts.sort(key=lambda part: (-self.texts[part].words, part))
+        if len(parts) > _EXAMINED:  # the largest, and those that begin elsewhere
+            parts = (
+                parts[: _EXAMINED // 2]
+                + [part for part in parts if not begins_as(self.texts[part], whole)][
+                    : _EXAMINED // 2
+                ]
+            )
+        matrix = held[:, parts].astype(np.float32)
+        common = matrix.T @ matrix
+        sizes = self._sizes[parts]
+        apart = common <= DISJOINT * np.minimum(sizes[:, None], sizes[None, :])
+        return any(
+            not self._is_one_work(parts[one], parts[other])
+            for one, other in np.argwhere(np.triu(apart, 1)).tolist()
+        )
+
+    def _is_one_work(self, one: int, other: int) -> bool:
+        """Whether two contents go under one title, as the pages of an article do."""
+        return bool(self._titles[one] & self._titles[other])
 
     def coverage(self, place: int, others: Iterable[int]) -> float:
         """Share of a content's shingles that some others hold, taken together."""
@@ -260,14 +268,11 @@ class _Component:
         whole, text = self.texts[place], self.texts[part]
         if not text.is_comparable or text.words >= whole.words:
             return 0.0
-        alike = self._alike(whole, text, shared_count(whole.shingles, text.shingles))
+        alike = self._alike(place, part, shared_count(whole.shingles, text.shingles))
         return alike.containment if is_contained(text, alike) else 0.0
 
-    def _alike(self, whole: ComparedText, text: ComparedText, shared: int) -> Likeness:
-        return Likeness.of_sets(shared, whole.shingles.size, text.shingles.size)
-
-    def _place_of(self, text: ComparedText) -> int:
-        return self.place[text.fingerprint.content_hash]
+    def _alike(self, place: int, part: int, shared: int) -> Likeness:
+        return Likeness.of_sets(shared, int(self._sizes[place]), int(self._sizes[part]))
 
     # ── texts ───────────────────────────────────────────────────────────────────────────────────
 
@@ -277,7 +282,9 @@ class _Component:
         A short text must not swallow long ones: of a longer text that holds it, it must be nearly
         the whole, and its beginning.
         """
-        kind = self.compare_all(original).kinds[other]
+        return self._may_stand_for(original, other, self.compare_all(original).kinds[other])
+
+    def _may_stand_for(self, original: int, other: int, kind: str) -> bool:
         one, longer = self.texts[original], self.texts[other]
         if kind != "abridged" or one.words >= longer.words:
             return bool(kind)
@@ -295,21 +302,15 @@ class _Component:
 
     def match(self, text: Fingerprint, original: Fingerprint) -> Match | None:
         """How a text is a copy of another, or None: a longer one is no abridgement of it."""
-        compared = self.compare_all(self.place_of(original))
-        place = self.place_of(text)
+        one, other = self.place_of(original), self.place_of(text)
+        if other in self._compared and one not in self._compared:
+            compared, place = self.compare_all(other), one
+        else:
+            compared, place = self.compare_all(one), other
         kind, alike = compared.kinds[place], compared.alike[place]
-        if not self.stands_for(self.place_of(original), place):
+        if not self._may_stand_for(one, other, kind):
             return None
         return Match(original, kind, alike.containment if kind == "abridged" else alike.jaccard)
-
-
-def _are_disjoint(one: ComparedText, other: ComparedText) -> bool:
-    """Whether two texts are about different things, and are not two pages of one work."""
-    titles = {one.fingerprint.title_key, other.fingerprint.title_key}
-    if len(titles) == 1 and titles != {""}:
-        return False
-    shared = shared_count(one.shingles, other.shingles)
-    return shared <= DISJOINT * min(one.shingles.size, other.shingles.size)
 
 
 # ── the canonical text ──────────────────────────────────────────────────────────────────────────
@@ -428,6 +429,8 @@ class _Settling:
         rest = [text for text in texts if not self._decide_revision(text, self._articles)]
         left = []
         for text in rest:
+            # Of new texts there are fewer than of rows of a story that goes on.
+            self._component.compare_all(self._component.place_of(text))
             match = self._best(text, self._rows) or self._through_duplicates(text)
             if match is None:
                 left.append(text)
@@ -469,20 +472,18 @@ class _Settling:
         return None if is_part and self._component.place_of(row) in self._compilations else match
 
     def _through_duplicates(self, text: Fingerprint) -> Match | None:
-        """What a text is a copy of by a known copy of it, to which it must be one as well."""
-        found = []
-        for duplicate in self._duplicates:
-            match = self._component.match(text, duplicate)
-            if match is None:
-                continue
-            canonical = self._canonicals.get(duplicate.article_id)
-            if canonical is None:
-                continue  # it was removed by hand: what has no row must not get copies
-            if to_canonical := self._component.match(text, canonical):
-                found.append(to_canonical)
-            elif match.kind == "exact":  # what that copy was found to be, this is
-                found.append(match)
-        return _nearest(found) if found else None
+        """What a text is a copy of by known copies of it, with which it is in one component."""
+        copied = {duplicate.article_id for duplicate in self._duplicates} & self._canonicals.keys()
+        rows = [self._canonicals[article_id] for article_id in sorted(copied)]
+        if found := self._best(text, rows):
+            return found
+        same = [
+            duplicate
+            for duplicate in self._duplicates
+            # A row that was removed by hand must not get copies.
+            if duplicate.content_hash == text.content_hash and duplicate.article_id in copied
+        ]
+        return _nearest([Match(one, "exact", 1.0) for one in same]) if same else None
 
     def _one_cluster(self, remaining: list[Fingerprint]) -> list[Fingerprint]:
         """Settle the canonical text of what remains, and its copies; the rest."""
@@ -543,6 +544,8 @@ class _Settling:
             same = self._best(
                 text, [row for row in self._rows if component.place_of(row) in places]
             )
+            if self._decide_revision(text, self._rows):
+                continue
             if same is not None:
                 self._decided[text.origin] = same
             elif rows and component.coverage(place, parts) >= COVERED:
@@ -579,7 +582,9 @@ def _nearest(matches: Sequence[Match]) -> Match:
         key=lambda match: (
             match.kind != "exact",
             -match.similarity,
+            -match.original.word_count,
             match.original.observed_at.micros,
+            match.original.content_hash,
             match.original.origin,
         ),
     )

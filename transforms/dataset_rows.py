@@ -92,6 +92,17 @@ def merge_ranges(ranges: Iterable[MicrosRange]) -> list[MicrosRange]:
     return merged
 
 
+def time_ranges(micros: Micros, gap_micros: int) -> Micros:
+    """Least and greatest of each group of times that are a gap or less after one another.
+
+    Of one or more times in any order, the ranges ascend: an array of two columns.
+    """
+    ordered = np.unique(micros)
+    is_apart = np.diff(ordered) > gap_micros
+    least = ordered[np.concatenate([[True], is_apart])]
+    return np.stack([least, ordered[np.concatenate([is_apart, [True]])]], axis=1)
+
+
 @dataclass(frozen=True)
 class Sought:
     """What is sought in the dataset, of all texts of a run."""
@@ -102,17 +113,23 @@ class Sought:
     """Sorted."""
     near: Sequence[MicrosRange]
     """Within the horizon of texts of the run: ranges that do not overlap, ascending."""
+    canonical_ids: Keys
+    """Of rows that copies near in time were made from; sorted."""
 
 
-def what_is_sought(keys: Sequence[RunKeys], horizon_micros: int) -> Sought:
-    """What is sought of blocks with these keys."""
+def what_is_sought(
+    keys: Sequence[RunKeys], horizon_micros: int, canonical_ids: bytes = b""
+) -> Sought:
+    """What is sought of blocks with these keys, and of works with these ids (16 bytes each)."""
+    observed = np.frombuffer(b"".join(one.observed_ranges for one in keys), "<i8").reshape(-1, 2)
     return Sought(
         unpack_keys(one.content_hashes for one in keys),
         unpack_keys(one.article_ids for one in keys),
         merge_ranges(
-            (one.earliest_micros - horizon_micros, one.latest_micros + horizon_micros)
-            for one in keys
+            (least - horizon_micros, greatest + horizon_micros)
+            for least, greatest in observed.tolist()
         ),
+        unpack_keys([canonical_ids]),
     )
 
 
@@ -219,7 +236,9 @@ class _Search:
     def __init__(self, file: KnownFile, sought: Sought) -> None:
         self._file = file
         self._sought = sought
-        self._far_ids = unpack_keys([file.canonical_ids])
+        self._far_ids = (
+            sought.canonical_ids if file.may_hold_canonicals else unpack_keys([file.canonical_ids])
+        )
 
     def look(self, group: _RowGroup, first: int) -> Found:
         """What is in a row group, the first row of which has this place in the file.
@@ -405,6 +424,7 @@ def _print_row(row: dict[str, Any], origin: str, observed_micros: int, table: st
         shingles=text.shingles,
         anchors=text.anchors,
         numbers=text.numbers,
+        names=text.names,
         title_key=title_key(row["title"]),
         quality=_quality(row.get("extraction")),
         agency=name_key(row["agency"] or ""),

@@ -94,6 +94,7 @@ def fingerprint_article(article: Article) -> Fingerprint:
         shingles=text.shingles,
         anchors=text.anchors,
         numbers=text.numbers,
+        names=text.names,
         title_key=title_key(article.title),
         completeness=completeness(article),
         quality=0.0 if article.extraction.repaired else article.extraction.quality,

@@ -47,6 +47,7 @@ from transforms.dataset_rows import (
     look_into,
     print_rows,
     reread_key,
+    time_ranges,
     unpack_keys,
     what_is_sought,
 )
@@ -80,17 +81,19 @@ a short text does not have."""
 SignedRows = npt.NDArray[np.void]
 
 
-def keys_of_block(store: Store, block: StagedBlock) -> RunKeys:
-    """By what the texts of a block may be known."""
+def keys_of_block(store: Store, block: StagedBlock, horizon_micros: int) -> RunKeys:
+    """By what the texts of a block may be known.
+
+    Its times are kept apart where nothing in between is within the horizon of any.
+    """
     table = read_columns(
         store, block.path + PRINTS, ["article_id", "content_hash", "observed_micros"]
     )
-    observed = table["observed_micros"].to_numpy()
+    observed = time_ranges(table["observed_micros"].to_numpy(), 2 * horizon_micros)
     return RunKeys(
         content_hashes=hex_keys(table["content_hash"]).tobytes(),
         article_ids=hex_keys(table["article_id"]).tobytes(),
-        earliest_micros=int(observed.min()),
-        latest_micros=int(observed.max()),
+        observed_ranges=observed.astype("<i8").tobytes(),
     )
 
 
@@ -99,13 +102,14 @@ class KeysOfRun(beam.PTransform):
     """``StagedBlock`` of articles → ``RunKeys``."""
 
     store: Store
+    horizon_seconds: int
 
     def expand(self, blocks: PCollection[StagedBlock]) -> PCollection[RunKeys]:
         """Read the keys of each block."""
-        store = self.store
-        return blocks | beam.Map(lambda block: keys_of_block(store, block)).with_output_types(
-            RunKeys
-        )
+        store, horizon_micros = self.store, self.horizon_seconds * 1_000_000
+        return blocks | beam.Map(
+            lambda block: keys_of_block(store, block, horizon_micros)
+        ).with_output_types(RunKeys)
 
 
 # ── rows of the dataset ─────────────────────────────────────────────────────────────────────────
@@ -133,10 +137,10 @@ class _ReadKnown(beam.DoFn):
         self._near_rows = 0
 
     def process(
-        self, file: KnownFile, keys: Sequence[RunKeys]
+        self, file: KnownFile, keys: Sequence[RunKeys], canonical_ids: bytes
     ) -> Iterator[KnownMatches | TaggedOutput]:
         if self._sought is None:
-            self._sought = what_is_sought(keys, self._horizon_micros)
+            self._sought = what_is_sought(keys, self._horizon_micros, canonical_ids)
         rereads: list[bytes] = []
         works: list[bytes] = []
         for found in look_into(self._store, file, self._sought):
@@ -168,13 +172,15 @@ class ReadKnown(beam.PTransform):
     """``KnownFile`` → what of it concerns the run.
 
     ``keys`` are the run's. Rows observed within ``horizon_seconds`` of its texts are staged as
-    blocks in ``folder``.
+    blocks in ``folder``. ``canonical_ids`` is one element: all ids, 16 bytes each, that are looked
+    for in files which ``may_hold_canonicals``.
     """
 
     store: Store
     folder: str
     keys: PCollection[RunKeys]
     horizon_seconds: int
+    canonical_ids: PCollection[bytes]
 
     def expand(self, files: PCollection[KnownFile]) -> Known:
         """Read each file's columns where the worker is."""
@@ -182,7 +188,11 @@ class ReadKnown(beam.PTransform):
         parted = (
             files
             | beam.Reshuffle()
-            | beam.ParDo(read, keys=beam.pvalue.AsList(self.keys))
+            | beam.ParDo(
+                read,
+                keys=beam.pvalue.AsList(self.keys),
+                canonical_ids=beam.pvalue.AsSingleton(self.canonical_ids),
+            )
             .with_output_types(KnownMatches, block=StagedBlock)
             .with_outputs(_ReadKnown.BLOCK, main="matches")
         )

@@ -11,7 +11,8 @@ Pure. All is computed on fingerprints, exactly: on shingles, not on signatures. 
 
 Similar words are not enough, for news is full of forms. Two texts are *not* copies
 
-- if they have many numbers, and other ones: two issues of one form, such as weather reports;
+- if they have many numbers or names, and other ones: two issues of one form, such as weather
+  reports or obituaries;
 - if each has a long passage of its own: two stories with one background, or one disclaimer.
 
 What only more than two texts can tell is in ``clusters``.
@@ -43,16 +44,16 @@ LEAD_SHINGLES = 40
 """A text's lead, of which one half must be there for another text to begin as it does."""
 LARGE_SHARE = 0.4
 """A text that begins otherwise is abridged only if it is as large a part of the longer one."""
-MIN_NUMBERS = 3
-"""From so many numbers on in both texts it counts whether they are the same …"""
-WORDS_PER_NUMBER = 50
+MIN_FACTS = 3
+"""From so many numbers on in both texts, or one name more, it counts whether they are the same …"""
+WORDS_PER_FACT = 50
 """… if there is at least one for so many words: tolls that rise make no other story …"""
-MANY_NUMBERS = 6
-"""… and from so many numbers on even in texts that are otherwise …"""
+MANY_FACTS = 6
+"""… and from so many on even in texts that are otherwise …"""
 SAME_WORDS = 0.9
 """… of this Jaccard similarity."""
-SAME_NUMBERS = 0.5
-"""Share of the numbers of the text with fewer that the other must have, too."""
+SAME_FACTS = 0.5
+"""Share of the numbers, or names, of the text with fewer that the other must have, too."""
 OWN_PASSAGE_SHINGLES = 30
 """From so many shingles in a row on, that the other text has not, a passage is a text's own …"""
 OWN_PASSAGE_SHARE = 0.15
@@ -83,6 +84,11 @@ class ComparedText:
     def numbers(self) -> Shingles:
         """Sorted distinct hashes of its numbers."""
         return np.frombuffer(self.fingerprint.numbers, "<u4")
+
+    @functools.cached_property
+    def names(self) -> Shingles:
+        """Sorted distinct hashes of its names."""
+        return np.frombuffer(self.fingerprint.names, "<u4")
 
     @property
     def words(self) -> int:
@@ -160,8 +166,8 @@ def kind_of(left: ComparedText, right: ComparedText, alike: Likeness, threshold:
     shorter, longer = (left, right) if left.words <= right.words else (right, left)
     is_cut = shorter.words < WHOLE_TEXT_SHARE * longer.words
     if is_cut and is_contained(shorter, alike) and _is_of_story(shorter, longer):
-        return "" if numbers_differ(left, right, alike.jaccard) else "abridged"
-    if alike.jaccard < threshold or numbers_differ(left, right, alike.jaccard):
+        return "" if facts_differ(left, right, alike.jaccard) else "abridged"
+    if alike.jaccard < threshold or facts_differ(left, right, alike.jaccard):
         return ""
     return "" if have_own_passages(left, right) else "near"
 
@@ -183,13 +189,16 @@ def _is_of_story(shorter: ComparedText, longer: ComparedText) -> bool:
     return shorter.words >= LARGE_SHARE * longer.words or begins_as(shorter, longer)
 
 
-def numbers_differ(left: ComparedText, right: ComparedText, jaccard: float) -> bool:
-    """Whether two texts of a Jaccard similarity say what they say with other numbers."""
-    fewer = min(left.numbers.size, right.numbers.size)
-    least = MIN_NUMBERS if jaccard < SAME_WORDS else MANY_NUMBERS
-    if fewer < least or fewer * WORDS_PER_NUMBER < min(left.words, right.words):
-        return False
-    return shared_count(left.numbers, right.numbers) < SAME_NUMBERS * fewer
+def facts_differ(left: ComparedText, right: ComparedText, jaccard: float) -> bool:
+    """Whether two texts of a Jaccard similarity say what they say with other numbers or names."""
+    words = min(left.words, right.words)
+    for one, other, names in ((left.numbers, right.numbers, 0), (left.names, right.names, 1)):
+        fewer = min(one.size, other.size)
+        least = names + (MIN_FACTS if jaccard < SAME_WORDS else MANY_FACTS)
+        counts = fewer >= least and fewer * WORDS_PER_FACT >= words
+        if counts and shared_count(one, other) < SAME_FACTS * fewer:
+            return True
+    return False
 
 
 def have_own_passages(left: ComparedText, right: ComparedText) -> bool:
@@ -213,8 +222,8 @@ def longest_own_passage(text: ComparedText, other: ComparedText) -> int:
 class TextArrays:
     """Many texts, laid out so that one is compared with all of them at once.
 
-    It decides as ``compare`` and ``kind_of`` do, but for passages of their own
-    (``have_own_passages``), which are for the caller to look for.
+    It decides as ``compare`` and ``kind_of`` do, but for passages of their own, which are for the
+    caller to ask for (``have_own_passages``).
     """
 
     def __init__(self, texts: Sequence[ComparedText]) -> None:
@@ -222,10 +231,14 @@ class TextArrays:
         self._words = np.array([text.words for text in texts])
         self._comparable = np.array([text.is_comparable for text in texts])
         self._sizes = np.array([text.shingles.size for text in texts])
+        self._sequences, self._owners = _owned([text.sequence for text in texts])
+        self._lengths = np.array([text.sequence.size for text in texts])
         self._leads, self._lead_owners = _owned([text.lead for text in texts])
         self._lead_sizes = np.array([text.lead.size for text in texts])
-        self._numbers, self._number_owners = _owned([text.numbers for text in texts])
-        self._number_counts = np.array([text.numbers.size for text in texts])
+        self._facts = [
+            (_owned(sets), np.array([one.size for one in sets]))
+            for sets in ([text.numbers for text in texts], [text.names for text in texts])
+        ]
 
     def compare(
         self, place: int, held: npt.NDArray[np.bool_], threshold: float
@@ -250,7 +263,7 @@ class TextArrays:
         longer = np.maximum(self._words, text.words)
         cut = shorter < WHOLE_TEXT_SHARE * longer
         of_story = (shorter >= LARGE_SHARE * longer) | self._begin_alike(place, held)
-        differ = self._numbers_differ(place, jaccard)
+        differ = self._facts_differ(place, jaccard)
         abridged = cut & contained & of_story
         near = ~abridged & (jaccard >= threshold) & ~differ
         kinds = np.full(count, "", object)
@@ -266,6 +279,19 @@ class TextArrays:
         alike[place] = EXACT
         return alike, kinds.tolist()
 
+    def have_own_passages(self, place: int) -> npt.NDArray[np.bool_]:
+        """For each text, whether it and one of them have long passages of their own."""
+        text = self._texts[place]
+        theirs = _longest_runs(
+            ~is_in(self._sequences, text.shingles), self._owners, len(self._texts)
+        )
+        own = np.zeros(len(self._texts), np.int64)
+        long = theirs >= np.maximum(OWN_PASSAGE_SHINGLES, OWN_PASSAGE_SHARE * self._lengths)
+        for other in np.flatnonzero(long).tolist():
+            own[other] = longest_own_passage(text, self._texts[other])
+        least = max(OWN_PASSAGE_SHINGLES, OWN_PASSAGE_SHARE * text.sequence.size)
+        return np.asarray(long & (own >= least), bool)
+
     def _begin_alike(self, place: int, held: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
         """For each text, whether the shorter of it and one holds most of the longer one's lead."""
         text = self._texts[place]
@@ -278,16 +304,18 @@ class TextArrays:
             2 * of_theirs >= self._lead_sizes,
         )
 
-    def _numbers_differ(
-        self, place: int, jaccard: npt.NDArray[np.float64]
-    ) -> npt.NDArray[np.bool_]:
-        numbers = self._texts[place].numbers
-        shared = _counts(self._numbers, self._number_owners, numbers, len(self._texts))
-        fewer = np.minimum(self._number_counts, numbers.size)
-        least = np.where(jaccard < SAME_WORDS, MIN_NUMBERS, MANY_NUMBERS)
-        words = np.minimum(self._words, self._texts[place].words)
-        enough = (fewer >= least) & (fewer * WORDS_PER_NUMBER >= words)
-        return np.asarray(enough & (shared < SAME_NUMBERS * fewer), bool)
+    def _facts_differ(self, place: int, jaccard: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+        text = self._texts[place]
+        words = np.minimum(self._words, text.words)
+        differ = np.zeros(len(self._texts), bool)
+        for names, own in enumerate((text.numbers, text.names)):
+            (members, owners), sizes = self._facts[names]
+            shared = _counts(members, owners, own, len(self._texts))
+            fewer = np.minimum(sizes, own.size)
+            least = names + np.where(jaccard < SAME_WORDS, MIN_FACTS, MANY_FACTS)
+            enough = (fewer >= least) & (fewer * WORDS_PER_FACT >= words)
+            differ |= enough & (shared < SAME_FACTS * fewer)
+        return differ
 
 
 def _owned(sets: Sequence[Shingles]) -> tuple[Shingles, npt.NDArray[np.int64]]:
@@ -301,3 +329,19 @@ def _counts(
 ) -> npt.NDArray[np.int64]:
     """How many of each owner's members are wanted."""
     return np.bincount(owners[is_in(members, wanted)], minlength=texts)
+
+
+def _longest_runs(
+    marked: npt.NDArray[np.bool_], owners: npt.NDArray[np.int64], texts: int
+) -> npt.NDArray[np.int64]:
+    """How many places in a row are marked, at most, of those of each owner."""
+    longest = np.zeros(texts, np.int64)
+    if not marked.size:
+        return longest
+    places = np.arange(marked.size)
+    begins = np.flatnonzero(np.diff(owners, prepend=-1))
+    before = np.where(marked, -1, places)  # the last place that is not marked, or of another owner
+    before[begins] = np.maximum(before[begins], begins - 1)
+    runs = places - np.maximum.accumulate(before)
+    longest[owners[begins]] = np.maximum.reduceat(runs, begins)
+    return longest

@@ -1,6 +1,6 @@
 """What is compared instead of texts: hashes, shingles, signatures and anchors of their words.
 
-Five views of one body, each made to find another kind of copy, or to tell one from what it is not:
+Six views of one body, each made to find another kind of copy, or to tell one from what it is not:
 
 - **content hash**: SHA-256 of the normalised words; equal for exact copies, whatever happened to
   case, spacing, punctuation and typographic characters.
@@ -14,8 +14,9 @@ Five views of one body, each made to find another kind of copy, or to tell one f
 - **anchors**: winnowed hashes of runs of eight words (Schleimer, Wilkerson, Aiken, "Winnowing",
   2003). Any run of 31 words that two texts share gives them a common anchor, whatever else they
   hold, which is how a teaser finds its story.
-- **numbers**: hashes of the numbers in the text. Two issues of one form (a weather report, a list
-  of rates) share nearly all their words, and hardly a number.
+- **numbers** and **names**: hashes of the words that begin with a digit, and of those that have a
+  capital within a sentence. Two issues of one form (a weather report, an obituary) share most of
+  their words, and hardly a number or a name.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,7 +53,7 @@ _UNWRITTEN = regex.compile(
     "[\u00ad\u200b-\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff"
     "\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0640\u064b-\u065f\u0670]+"
 )
-_NUMBER = regex.compile(r"\d+(?:[.,:'\u2019\u066b\u066c]\d+)*")
+_NAME = regex.compile(r"(?<=[\p{L}\p{M}\d,;] )\p{Lu}[\p{L}\p{M}]+")
 _MASK = (1 << 64) - 1
 _MINHASH_BLOCK = 4096
 
@@ -121,25 +122,34 @@ def shingle_hashes(hashes: Hashes) -> npt.NDArray[np.uint32]:
     return (_run_hashes(hashes, SHINGLE_WORDS) >> np.uint64(32)).astype(np.uint32)
 
 
-def number_hashes(text: str) -> npt.NDArray[np.uint32]:
-    """Sorted distinct hashes of the numbers in a text, whatever separates their digits.
+def number_hashes(words: list[str]) -> npt.NDArray[np.uint32]:
+    """Sorted distinct hashes of normalised words that begin with a digit."""
+    return _word_set(word for word in words if word[0].isdigit())
 
-    "1,000", "1.000" and "1000" are one number.
-    """
-    written = set()
-    for number in _NUMBER.findall(unicodedata.normalize("NFKC", text)):
-        digits = "".join(str(unicodedata.digit(char)) for char in number if char.isdigit())
-        written.add(_word_hash(digits) >> 32)
-    return np.array(sorted(written), np.uint32)
+
+def name_hashes(text: str) -> npt.NDArray[np.uint32]:
+    """Sorted distinct hashes of the words that have a capital where no sentence begins."""
+    found = _NAME.findall(unicodedata.normalize("NFKC", text))
+    return _word_set(word.casefold() for word in found)
+
+
+def _word_set(words: Iterable[str]) -> npt.NDArray[np.uint32]:
+    return np.array(sorted({_word_hash(word) >> 32 for word in words}), np.uint32)
 
 
 def anchor_hashes(hashes: Hashes) -> Hashes:
-    """Sorted distinct winnowed hashes of runs of ``ANCHOR_WORDS`` words."""
+    """Sorted distinct winnowed hashes of runs of ``ANCHOR_WORDS`` words.
+
+    The least of each window, and of each beginning of ``MIN_COMPARED_WORDS`` words or more.
+    """
     runs = _run_hashes(hashes, ANCHOR_WORDS)
     if runs.size == 0:
         return runs
     window = min(WINNOWING_WINDOW, runs.size)
-    return np.unique(np.lib.stride_tricks.sliding_window_view(runs, window).min(axis=1))
+    minima = np.lib.stride_tricks.sliding_window_view(runs, window).min(axis=1)
+    # A teaser may be shorter than a window: so that any beginning meets its text, whatever follows.
+    beginnings = np.minimum.accumulate(runs[:WINNOWING_WINDOW])
+    return np.unique(np.concatenate([minima, beginnings[MIN_COMPARED_WORDS - ANCHOR_WORDS :]]))
 
 
 def minhash(shingles: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
@@ -163,6 +173,7 @@ class TextPrint:
     shingles: bytes
     anchors: bytes
     numbers: bytes
+    names: bytes
 
 
 def print_text(body: str) -> TextPrint:
@@ -180,5 +191,6 @@ def print_text(body: str) -> TextPrint:
         signature=signature,
         shingles=shingles.astype("<u4").tobytes(),
         anchors=anchors,
-        numbers=number_hashes(body).astype("<u4").tobytes(),
+        numbers=number_hashes(words).astype("<u4").tobytes(),
+        names=name_hashes(body).astype("<u4").tobytes(),
     )
