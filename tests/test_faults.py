@@ -346,7 +346,7 @@ def test_a_flipped_bit_in_what_a_run_does_not_read_is_found_by_verify(
     scene: Scene, output: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     damaged = parquet(output)
-    flip_in_column(damaged, "title")
+    flip_in_column(damaged, "body")
     assert ingest(scene.sources, output) == DONE
     assert main(["verify", str(output)]) == FAILED
     assert str(damaged.relative_to(output)) in capsys.readouterr().out
