@@ -155,7 +155,8 @@ class _Witness:
             prefix, phases = "compact: ", _PHASES_OF_COMPACTION
         else:
             prefix, phases = "", _PHASES_OF_RUN
-        if place.startswith("_newsbeam/staging") and operation in ("remove", "rmdir"):
+        is_removed = place.startswith("_newsbeam/staging") and operation in ("remove", "rmdir")
+        if is_removed and not place.startswith("_newsbeam/staging/decided/keys"):
             return f"{prefix}clear"
         return prefix + next(phase for start, phase in phases if place.startswith(start))
 
