@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import random
 
 import numpy as np
 import pytest
 from apache_beam.utils.timestamp import Timestamp
+from edited_words import replaced, story
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -24,20 +24,8 @@ from transforms.likeness import (
     kind_of,
 )
 
-WORDS = ["".join(chr(97 + int(digit)) for digit in str(number)) for number in range(1_000, 4_000)]
 DAY_SECONDS = 86_400
 URL = "https://paper.example/story"
-
-
-def story(seed: int, words: int = 300) -> list[str]:
-    chance = random.Random(seed)
-    return [chance.choice(WORDS) for _ in range(words)]
-
-
-def replaced(words: list[str], share: float, seed: int = 7) -> list[str]:
-    chance = random.Random(seed)
-    places = set(chance.sample(range(len(words)), max(1, int(share * len(words)))))
-    return [f"other{word}" if place in places else word for place, word in enumerate(words)]
 
 
 @pytest.fixture

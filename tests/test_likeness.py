@@ -2,26 +2,12 @@
 
 from __future__ import annotations
 
-import random
-
 import pytest
+from edited_words import replaced, story
 
 from schemas.records import Fingerprint
 from transforms.fingerprints import fingerprint_article
 from transforms.likeness import DEFAULT_THRESHOLD, copy_kind, likeness
-
-WORDS = ["".join(chr(97 + int(digit)) for digit in str(number)) for number in range(1_000, 4_000)]
-
-
-def story(seed: int, words: int = 300) -> list[str]:
-    chance = random.Random(seed)
-    return [chance.choice(WORDS) for _ in range(words)]
-
-
-def replaced(words: list[str], share: float, seed: int = 7) -> list[str]:
-    chance = random.Random(seed)
-    places = set(chance.sample(range(len(words)), max(1, int(share * len(words)))))
-    return [f"other{word}" if place in places else word for place, word in enumerate(words)]
 
 
 @pytest.fixture

@@ -154,11 +154,6 @@ def copy_kind(left: Fingerprint, right: Fingerprint, threshold: float) -> str:
     return kind_of(one, other, compare(one, other), threshold)
 
 
-def are_copies(left: Fingerprint, right: Fingerprint, threshold: float) -> bool:
-    """Whether two texts are linked: one is a copy of the other, of whatever kind."""
-    return bool(copy_kind(left, right, threshold))
-
-
 def kind_of(left: ComparedText, right: ComparedText, alike: Likeness, threshold: float) -> str:
     """What ``alike`` makes of two texts: ``exact``, ``abridged``, ``near``, or nothing."""
     if alike.exact:
