@@ -9,6 +9,8 @@ either: they are written to files, and what Beam groups is where in a file the k
 2. **Windows.** Sections of key files are grouped by shard in sliding windows of twice the horizon,
    one horizon apart. Why two copies within the horizon always meet: the window that starts at the
    last multiple of the horizon before the earlier copy reaches at least one horizon beyond it.
+   The windows are part of the key, not Beam's: what comes of a group has its timestamp, the end of
+   time, and a section that went back from there would be late, and on some runners dropped.
 3. **Pairs.** What shares a key in a window is paired (``buckets``), in that window alone with
    which the period of the earlier text starts.
 4. **Once.** Two copies share many keys, so that their pair is found in many shards. Pairs are
@@ -36,9 +38,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 from apache_beam.pvalue import PCollection
-from apache_beam.transforms import window
-from apache_beam.transforms.window import TimestampedValue
-from apache_beam.utils.timestamp import Timestamp
 
 from schemas.records import StagedBlock
 from transforms.buckets import Span, candidate_pairs
@@ -71,6 +70,8 @@ _PAIRS_PER_ELEMENT = 16_384
 
 Section = tuple[str, int, int, int]
 """Where the keys of a shard lie: path, offset in bytes, number of texts, number of keys."""
+Meeting = tuple[int, int]
+"""Where keys meet: the shard, and with which horizon since 1970 the window begins."""
 
 
 def shards_for(texts: int) -> int:
@@ -156,18 +157,16 @@ class _WriteKeys(beam.DoFn):
 
     def process(
         self, batch: tuple[int, Iterable[tuple[StagedBlock, bytes]]]
-    ) -> Iterator[TimestampedValue]:
+    ) -> Iterator[tuple[Meeting, Section]]:
         for lot in _lots(sorted(batch[1], key=lambda masked: masked[0].number)):
             keyed = join_texts([self._key_block(block, left_out) for block, left_out in lot])
             periods = keyed.texts["observed_micros"] // self._horizon_micros
             for period in np.unique(periods).tolist():
                 path = f"{self._folder}/{lot[0][0].number:06d}.{period}.keys"
                 of_period = _subset(keyed, periods == period)
-                # All that was observed from one multiple of the horizon to the next lies in the
-                # same windows, whichever moment of it stands for all.
-                moment = Timestamp(micros=period * self._horizon_micros)
-                for section in write_sections(self._store, path, of_period, self._shards):
-                    yield TimestampedValue(section, moment)
+                for shard, section in write_sections(self._store, path, of_period, self._shards):
+                    for first in (period - 1, period):
+                        yield (shard, first), section
 
     def _key_block(self, block: StagedBlock, left_out: bytes) -> KeyedTexts:
         prints = read_columns(self._store, block.path + PRINTS, KEY_COLUMNS)
@@ -209,13 +208,10 @@ class _PairShard(beam.DoFn):
         self._groups = groups
         self._first_known = first_known
 
-    def process(
-        self,
-        shard: tuple[int, Iterable[Section]],
-        window: window.IntervalWindow = beam.DoFn.WindowParam,
-    ) -> Iterator[tuple[int, bytes]]:
-        span = self._span.starting(int(window.start.micros))
-        pairs = candidate_pairs(read_sections(self._store, shard[1]), span)
+    def process(self, meeting: tuple[Meeting, Iterable[Section]]) -> Iterator[tuple[int, bytes]]:
+        (_, first), sections = meeting
+        span = self._span.starting(first * self._span.horizon_micros)
+        pairs = candidate_pairs(read_sections(self._store, sections), span)
         if self._first_known is not None:  # the lesser reference is one of the run
             pairs = pairs[pairs[:, 0] < ref_of(self._first_known, 0)]
         groups = (pairs[:, 0] >> 32) % self._groups  # near in a group, near in the blocks
@@ -243,8 +239,8 @@ class FindCandidates(beam.PTransform):
     """(``StagedBlock``, mask of texts to leave out) → (group, packed candidate pairs of it).
 
     A mask is one byte for each text, empty where none is left out. Pairs are packed as int64,
-    n × 2, the lesser reference first; each comes once, in the global window. A group may come in
-    several elements, each sorted, of at most 16,384 pairs.
+    n × 2, the lesser reference first; each comes once. A group may come in several elements, each
+    sorted, of at most 16,384 pairs.
     """
 
     store: Store
@@ -277,14 +273,9 @@ class FindCandidates(beam.PTransform):
                 lambda masked: (masked[0].number // _BLOCKS_PER_BATCH, masked)
             ).with_output_types(tuple[int, tuple[StagedBlock, bytes]])
             | "Batches" >> beam.GroupByKey()
-            | "Keys" >> beam.ParDo(keys).with_output_types(tuple[int, Section])
-            | "HorizonWindows"
-            >> beam.WindowInto(
-                window.SlidingWindows(2 * self.horizon_seconds, self.horizon_seconds)
-            )
+            | "Keys" >> beam.ParDo(keys).with_output_types(tuple[Meeting, Section])
             | "Shards" >> beam.GroupByKey()
             | "Pairs" >> beam.ParDo(pairs).with_output_types(tuple[int, bytes])
-            | "Rewindow" >> beam.WindowInto(window.GlobalWindows())
             | "Groups" >> beam.GroupByKey()
             | "Once" >> beam.FlatMap(_once).with_output_types(tuple[int, bytes])
         )
