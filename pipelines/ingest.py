@@ -45,8 +45,9 @@ from transforms.candidates import FindCandidates
 from transforms.deduplication import AssignCopies
 from transforms.enrichment import EnrichArticles
 from transforms.extraction import ExtractArticles
-from transforms.fetching import FetchPages, FetchPlan, fetch_pages
+from transforms.fetching import FetchPages, fetch_pages
 from transforms.fingerprints import FingerprintArticles
+from transforms.following import FetchPlan
 from transforms.http_client import HttpSettings
 from transforms.known import (
     FindRecorded,

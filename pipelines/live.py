@@ -46,7 +46,6 @@ from schemas.records import (
     LinkedItem,
     Page,
     PolledFeed,
-    SeenItem,
     StagedBlock,
     Tally,
     WrittenFile,
@@ -54,8 +53,8 @@ from schemas.records import (
 from transforms.accounts import GIVES_UNIT
 from transforms.addresses import may_share_secrets
 from transforms.compaction import open_parquet
-from transforms.fetching import FetchPlan, is_to_be_tried
-from transforms.listing import due_links
+from transforms.following import FetchPlan
+from transforms.listing import due_links, is_due, with_outcomes
 from transforms.polling import PollPlan
 from transforms.reading import ReadLimits, read_content
 from transforms.slicing import BYTES_PER_BLOCK, FETCHED, PAGES, POLLED
@@ -69,9 +68,6 @@ _KEPT_SECONDS = 90 * 86_400
 """How long a feed is remembered that no run polls any more."""
 _PAGE_BYTES = 64 << 10
 """How large a page is taken to be, to tell how many processes are worth their start."""
-_EARLY_SHARE = 0.1
-_EARLY_SECONDS = 60
-"""A feed may be polled this much early: a schedule's small delays must not double its wait."""
 _SETTLED = {"known": "known-page", "same-page": "same-page"}
 """Outcomes of links that nothing comes of, and what the account calls them."""
 
@@ -138,22 +134,6 @@ class Live:
                 folder,
                 partial(build_staged_extraction, plan=plan, blocks=blocks, folder=folder),
             )
-
-
-def is_due(memory: FeedMemory, now: Timestamp, *, polls_all: bool = False) -> bool:
-    """Whether a feed is to be polled now.
-
-    ``polls_all`` asks those that are not due, too, but for one whose server has asked to wait.
-    """
-    if memory.due_at is None or memory.polled_at is None or memory.due_at <= now:
-        return True
-    if memory.polled_at > now:  # the clock was ahead then
-        return True
-    if memory.reason == "rate-limited":
-        return False
-    wait_micros = memory.due_at.micros - memory.polled_at.micros
-    early = min(wait_micros * _EARLY_SHARE, _EARLY_SECONDS * 1e6)
-    return polls_all or memory.due_at.micros - early <= now.micros
 
 
 class LiveFeeds:
@@ -460,25 +440,6 @@ def _round_time(store: Store, folder: str) -> Timestamp | None:
         return Timestamp(micros=int(json.loads(store.read(f"{folder}/round.json"))["micros"]))
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
-
-
-def with_outcomes(memory: FeedMemory, outcomes: Iterable[FetchedLink]) -> FeedMemory:
-    """A feed's memory once it is known what became of its links."""
-    pending = {link.key: link for link in memory.pending}
-    done: dict[str, SeenItem] = {}
-    for fetched in outcomes:
-        link = fetched.link
-        pending.pop(link.key, None)
-        if is_to_be_tried(fetched):
-            pending[link.key] = link
-        else:
-            done[link.key] = SeenItem(link.key, link.version, _seconds(link.item.first_seen))
-    older = (item for item in memory.seen if item.key not in done)
-    return replace(memory, seen=(*done.values(), *older), pending=tuple(pending.values()))
-
-
-def _seconds(moment: str | None) -> int:
-    return int(Timestamp.from_rfc3339(moment).seconds()) if moment else 0
 
 
 def _is_forgotten(memory: FeedMemory, now: Timestamp) -> bool:

@@ -12,14 +12,10 @@ from feed_site import FeedSite
 from web_server import Answer, WebServer
 
 from schemas.records import Failure, FeedItem, LinkedItem, Page
-from transforms.fetching import (
-    EARLY_SECONDS,
-    Fetched,
-    FetchPlan,
-    fetch_pages,
-    is_to_be_tried,
-)
+from transforms.fetching import fetch_pages
+from transforms.following import EARLY_SECONDS, Fetched, FetchPlan
 from transforms.http_client import HttpSettings
+from transforms.listing import is_to_be_tried
 from transforms.reading import ReadLimits, read_content
 
 NOW = Timestamp.from_rfc3339("2026-11-20T12:00:00Z")

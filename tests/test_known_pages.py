@@ -12,7 +12,7 @@ from apache_beam.utils.timestamp import Timestamp
 
 from schemas.arrow import TABLES
 from schemas.records import FeedItem, LinkedItem
-from transforms.known_pages import find_pages, is_known
+from transforms.seen_pages import find_pages, is_known
 from transforms.storage import LocalStore
 
 NOON = datetime.datetime(2026, 11, 20, 12, tzinfo=datetime.UTC)

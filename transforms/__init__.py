@@ -2,9 +2,14 @@
 
 Polling and fetching
     ``polling``        ``PollFeeds``: live feeds to what is new in them
+    ``asking``         the questions that one feed takes
     ``listing``        what the answer of a feed means
     ``known_pages``    ``FindPages``, ``SetAsideKnown``: links that the dataset has already
+    ``seen_pages``     the addresses of pages in the dataset's files
     ``fetching``       ``FetchPages``: links to pages
+    ``following``      what the answer for a link means
+    ``feed_source``    ``ReadFeeds``: both without end, for a stream
+    ``feed_session``   what one worker of a stream asks, and what it gives
     ``lanes``          many requests at a time, keyed by host
     ``http_client``    one client: polite, bounded, safe
     ``turns``          whose turn it is to ask a host: limits, crawl delay, hosts that are down

@@ -2,17 +2,12 @@
 
 ``FetchPages``: ``LinkedItem`` → ``FetchedLink``, one each; and for most a ``Page``, or a
 ``Failure`` that says why there is none. Bounded or not. A link that several items give is followed
-once. What fails for a time is given a time to be tried again; what was not asked for, because its
-host does not answer or asks for patience, is ``deferred``: it is no failure, and comes again with
-the next run.
-
-What kind of page an answer is, is told from its content, by a function that is an argument.
+once. What an answer means is written down in ``following``.
 """
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple
@@ -20,147 +15,22 @@ from typing import NamedTuple
 import apache_beam as beam
 from apache_beam import pvalue
 from apache_beam.pvalue import PCollection
-from apache_beam.utils.timestamp import Timestamp
 
 from schemas.records import Failure, FetchedLink, LinkedItem, Page
-from transforms.http_caching import next_attempt
-from transforms.http_client import FetchError, HttpClient, HttpSettings, Response
+from transforms.following import Asked, Fetched, FetchPlan, ask_for_page, fetched_from
+from transforms.http_client import HttpClient, Response
 from transforms.lanes import Work, lane_of, run_over_hosts, share_of
-
-ReadContent = Callable[[bytes, str, Timestamp], Iterable[Page | Failure]]
-"""Tells what a document is, and reads it: (content, URL, when it was observed)."""
 
 MAX_SECONDS = 1_800
 """How long after the first link of a run further ones are followed; the rest is deferred."""
-GIVE_UP_SECONDS = 7 * 86_400
-"""How long after it was first listed an item's page is waited for whose host does not answer."""
-EARLY_SECONDS = 86_400
-"""How long after it was first listed an item's page may still be about to come (404)."""
-_ACCEPT = "text/html, application/xhtml+xml, text/plain;q=0.8, */*;q=0.5"
-
-
-class Fetched(NamedTuple):
-    """What became of a link, and the page or failure that came of it, if any."""
-
-    outcome: FetchedLink
-    unit: Page | Failure | None = None
-
-
-@dataclass(frozen=True)
-class FetchPlan:
-    """What fetching needs to know beside the links."""
-
-    settings: HttpSettings
-    observed_at: Timestamp
-    """When the run fetches."""
-    read_content: ReadContent
-    lanes: int = 1
-    """In how many shares the hosts, and the requests allowed in all, are spread over workers."""
-
-
-def page_of(link: LinkedItem, response: Response, plan: FetchPlan) -> Fetched:
-    """The page of an answer, with what the feed says of it; or why it is none."""
-    units = list(plan.read_content(response.body, link.url, plan.observed_at))
-    unit = units[0]
-    if len(units) > 1 or (isinstance(unit, Page) and unit.kind == "feed-item"):
-        message = "it is a feed, where the page of an item was expected"
-        return _refused(link, plan, "rejected", "unsupported-kind", message)
-    if isinstance(unit, Failure):
-        failure = replace(unit, stage="fetch", origin=link.url, url=response.url, page=_about(link))
-        return Fetched(FetchedLink(link, failure.kind), failure)
-    page = replace(
-        unit,
-        charset=response.charset,
-        url=response.url,
-        feed_url=link.feed_url,
-        item=link.item,
-    )
-    return Fetched(FetchedLink(link, "page"), page)
-
-
-def problem_of(link: LinkedItem, error: FetchError, plan: FetchPlan) -> Fetched:
-    """What an error means for a link: rejected, to be tried again, or deferred.
-
-    A page is not given up before ``GIVE_UP_SECONDS``, so that an outage of its host does not use
-    its links up; and one that is not there may be ahead of the servers that are to have it.
-    """
-    age_seconds = _age_seconds(link, plan.observed_at)
-    if error.is_put_off:
-        if age_seconds < GIVE_UP_SECONDS or link.item.first_seen is None:
-            return Fetched(FetchedLink(link, "deferred"))
-        message = f"{error.message}; it was waited for since {link.item.first_seen}"
-        return _refused(replace(link, retry_at=None), plan, "failed", error.reason, message)
-    is_early = error.reason == "not-found" and age_seconds < EARLY_SECONDS
-    if error.is_final and not is_early:
-        return _refused(replace(link, retry_at=None), plan, "rejected", error.reason, error.message)
-    attempts = link.attempts + 1
-    retry_at = next_attempt(
-        plan.observed_at,
-        attempts,
-        age_seconds=age_seconds,
-        retry_after_seconds=error.retry_after_seconds,
-        jitter=_jitter(link.url, attempts),
-    )
-    again = replace(link, attempts=attempts, retry_at=retry_at)
-    return _refused(again, plan, "failed", error.reason, error.message)
-
-
-def _age_seconds(link: LinkedItem, now: Timestamp) -> float:
-    """How long ago a poll first listed an item; for ever where nothing is known of that."""
-    if link.item.first_seen is None:
-        return float("inf")
-    return float((now - Timestamp.from_rfc3339(link.item.first_seen)).micros) / 1e6
-
-
-def _jitter(url: str, attempts: int) -> float:
-    return zlib.crc32(f"{url}{attempts}".encode("utf-8", "replace")) / 2**32
-
-
-def _about(link: LinkedItem) -> Page:
-    """What is needed to fetch the page once more."""
-    return Page(
-        origin=link.url,
-        source_uri=link.url,
-        kind="html",
-        content=b"",
-        observed_at=Timestamp(0),
-        url=link.url,
-        feed_url=link.feed_url,
-        item=link.item,
-    )
-
-
-def _refused(link: LinkedItem, plan: FetchPlan, kind: str, reason: str, message: str) -> Fetched:
-    failure = Failure(
-        kind=kind,
-        stage="fetch",
-        reason=reason,
-        message=message,
-        origin=link.url,
-        source_uri=link.url,
-        observed_at=plan.observed_at,
-        url=link.url,
-        page=replace(_about(link), observed_at=plan.observed_at),
-    )
-    return Fetched(FetchedLink(link, kind), failure)
 
 
 def fetch_pages(links: Iterable[LinkedItem], plan: FetchPlan) -> Iterator[Fetched]:
     """Fetch the pages of links, many hosts at a time; each link comes back once."""
     now = plan.observed_at.to_utc_datetime(has_tz=True)
 
-    async def fetch(client: HttpClient, link: LinkedItem) -> _Asked:
-        try:
-            response = await client.get(
-                link.url,
-                headers=link.headers,
-                obeys_robots=True,
-                accept=_ACCEPT,
-                now=now,
-            )
-        except FetchError as error:
-            return _Asked(link, error)
-        return _Asked(link, response)
+    async def fetch(client: HttpClient, link: LinkedItem) -> Asked:
+        return await ask_for_page(client, link, now)
 
     by_url: dict[str, list[LinkedItem]] = {}
     for link in links:
@@ -169,48 +39,13 @@ def fetch_pages(links: Iterable[LinkedItem], plan: FetchPlan) -> Iterator[Fetche
     followed = {
         url: max(given, key=lambda link: bool(link.headers)) for url, given in by_url.items()
     }
-    work = Work(fetch, _size_bytes, too_late=_Asked, begin_within_seconds=MAX_SECONDS)
-    for link, answer in run_over_hosts(followed.items(), work, plan.settings):
-        if answer is None:
-            fetched = Fetched(FetchedLink(link, "deferred"))
-        elif isinstance(answer, FetchError):
-            fetched = problem_of(link, answer, plan)
-        else:
-            fetched = page_of(link, answer, plan)
-        yield _without_headers(fetched)
-        for other in by_url[link.url]:
-            if other is not link:
-                yield _without_headers(Fetched(_as_well(other, fetched.outcome)))
+    work = Work(fetch, _size_bytes, too_late=Asked, begin_within_seconds=MAX_SECONDS)
+    for asked in run_over_hosts(followed.items(), work, plan.settings):
+        others = (other for other in by_url[asked.link.url] if other is not asked.link)
+        yield from fetched_from(asked, others, plan)
 
 
-def _as_well(link: LinkedItem, followed: FetchedLink) -> FetchedLink:
-    """What becomes of a link to a page that another link was followed to."""
-    if is_to_be_tried(followed):
-        attempts, retry_at = followed.link.attempts, followed.link.retry_at
-        return FetchedLink(replace(link, attempts=attempts, retry_at=retry_at), "deferred")
-    return FetchedLink(link, "same-page")
-
-
-def is_to_be_tried(fetched: FetchedLink) -> bool:
-    """Whether a link is to be followed again by a later run."""
-    is_waiting = fetched.outcome == "failed" and fetched.link.retry_at is not None
-    return is_waiting or fetched.outcome == "deferred"
-
-
-def _without_headers(fetched: Fetched) -> Fetched:
-    """What may be written down."""
-    outcome = fetched.outcome
-    return fetched._replace(outcome=replace(outcome, link=replace(outcome.link, headers=())))
-
-
-class _Asked(NamedTuple):
-    """A link, and what came of asking for it; None if it was too late to ask."""
-
-    link: LinkedItem
-    answer: Response | FetchError | None = None
-
-
-def _size_bytes(asked: _Asked) -> int:
+def _size_bytes(asked: Asked) -> int:
     return len(asked.answer.body) if isinstance(asked.answer, Response) else 0
 
 

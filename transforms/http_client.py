@@ -23,6 +23,7 @@ What is wrong with a server, or the way to it, is a ``FetchError``, whatever a l
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 import ssl
 from collections import OrderedDict, defaultdict
@@ -124,7 +125,11 @@ class HttpSettings:
     """What a longer Crawl-delay of a robots.txt is taken for."""
     max_host_failures: int = 3
     """How often in a row a host may fail to answer, or say that it is asked too much but not how
-    long to wait, before the client leaves it alone for good."""
+    long to wait, before the client leaves it alone."""
+    leave_host_seconds: float = math.inf
+    """For how long it does."""
+    robots_seconds: float = math.inf
+    """How long a robots.txt counts before it is asked for again; RFC 9309, 2.4, allows a day."""
     max_host_seconds: float = 600
     """How long one host is asked: the time in which a request is under way or its crawl delay
     waited for."""
@@ -221,6 +226,7 @@ class HttpClient:
             in_all=settings.requests_in_all,
             max_failures=settings.max_host_failures,
             max_host_seconds=settings.max_host_seconds,
+            leave_seconds=settings.leave_host_seconds,
         )
         self._robots: OrderedDict[str, _Robots] = OrderedDict()
         """By origin, that of the site last asked last."""
@@ -461,7 +467,11 @@ class HttpClient:
 
     def _robots_of(self, target: CheckedUrl) -> _Robots:
         """What is known of a site's robots.txt; what is known longest may be forgotten for it."""
-        robots = self._robots.setdefault(target.origin, _Robots())
+        now = asyncio.get_running_loop().time()
+        known = self._robots.get(target.origin)
+        if known is None or now > known.since + self._settings.robots_seconds:
+            self._robots[target.origin] = _Robots(now)
+        robots = self._robots[target.origin]
         self._robots.move_to_end(target.origin)
         kept_bytes = sum(one.size_bytes for one in self._robots.values())
         while len(self._robots) > MAX_KEPT_ROBOTS or kept_bytes > MAX_KEPT_ROBOTS_BYTES:
@@ -531,6 +541,8 @@ def parse_headers(headers: Sequence[str]) -> list[tuple[str, str]]:
 class _Robots:
     """What is known of the robots.txt of one site."""
 
+    since: float
+    """When it was first asked for, by the event loop's clock."""
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held by who asks for it."""
     rules: RobotsRules | FetchError | None = None

@@ -10,99 +10,19 @@ whose item says that it was changed since is fetched again.
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import apache_beam as beam
 import pyarrow as pa
-import pyarrow.compute as pc
 from apache_beam import pvalue
 from apache_beam.pvalue import PCollection
 from apache_beam.utils.timestamp import Timestamp
 
 from schemas.records import FetchedLink, LinkedItem
-from transforms.addresses import authority_of
-from transforms.compaction import may_hold_observed, open_parquet
+from transforms.seen_pages import find_pages, is_known
 from transforms.storage import Store
-
-_ADDRESSES = {
-    "articles": ("origin", "url", "canonical_url"),
-    "duplicates": ("origin", "url", "canonical_url"),
-    "failures": ("origin", "url"),
-}
-_PAGE_STAGES = pa.array(["fetch", "extract"])
-_END_MICROS = 1 << 62
-
-
-def find_pages(
-    store: Store, table: str, path: str, urls: pa.Array, since: Timestamp
-) -> Iterator[tuple[str, int]]:
-    """The addresses in a file of the dataset that are among ``urls``, and when each was seen.
-
-    Args:
-        store: of the dataset.
-        table: the file's.
-        path: relative to the store.
-        urls: sought, as Arrow strings.
-        since: what was seen before is passed over.
-
-    Raises:
-        OSError: if the file cannot be read, or is damaged.
-    """
-    further = ["kind", "stage"] if table == "failures" else []
-    columns = [*_ADDRESSES[table], "observed_at", *further]
-    wanted = (since.micros, _END_MICROS)
-    with open_parquet(store, path) as parquet:
-        groups = [
-            number
-            for number in range(parquet.num_row_groups)
-            if may_hold_observed(parquet.metadata.row_group(number), wanted)
-        ]
-        for batch in parquet.iter_batches(row_groups=groups, columns=columns) if groups else ():
-            yield from _found(batch, table, urls, since)
-
-
-def _found(
-    batch: pa.RecordBatch, table: str, urls: pa.Array, since: Timestamp
-) -> Iterator[tuple[str, int]]:
-    for column in _ADDRESSES[table]:
-        is_hit = pc.is_in(batch.column(column), value_set=urls)
-        if table == "failures":
-            is_rejected = pc.equal(batch.column("kind"), "rejected")
-            is_page = pc.is_in(batch.column("stage"), value_set=_PAGE_STAGES)
-            is_hit = pc.and_(is_hit, pc.and_(is_rejected, is_page))
-        hits = batch.filter(is_hit)
-        seen = pc.cast(hits.column("observed_at"), pa.timestamp("us", "UTC")).cast(pa.int64())
-        columns = (hits.column(name).to_pylist() for name in (column, "url"))
-        for url, fetched_from, micros in zip(*columns, seen.to_pylist(), strict=True):
-            # What a page says of another host's is no evidence that this was read.
-            is_own = column != "canonical_url" or authority_of(url) == authority_of(
-                fetched_from or ""
-            )
-            if micros >= since.micros and is_own:
-                yield url, micros
-
-
-def is_known(link: LinkedItem, seen_micros: int | None) -> bool:
-    """Whether a link's page need not be fetched, for it was seen then; None for never."""
-    if seen_micros is None or link.is_update:
-        return False
-    changed = _micros(link.item.updated or link.item.published)
-    return changed is None or changed <= seen_micros
-
-
-def _micros(moment: str | None) -> int | None:
-    """A time as feeds are read to state it: ISO 8601, in UTC."""
-    if moment is None:
-        return None
-    try:
-        at = datetime.datetime.fromisoformat(moment)
-    except ValueError:
-        return None
-    at = at if at.tzinfo else at.replace(tzinfo=datetime.UTC)
-    return int(Timestamp.from_utc_datetime(at.astimezone(datetime.UTC)).micros)
 
 
 class _Find(beam.DoFn):

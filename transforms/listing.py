@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -23,6 +23,7 @@ from schemas.records import (
     Failure,
     FeedItem,
     FeedMemory,
+    FetchedLink,
     LinkedItem,
     Page,
     PolledFeed,
@@ -47,6 +48,11 @@ _SEEN_BEYOND_LISTED = 200
 """Items that are remembered after the feed has ceased to list them: it may list them again."""
 _REFUSALS = frozenset({"forbidden-address", "no-feed"})
 """Reasons that lie in what was subscribed to, not in what happened."""
+
+
+_EARLY_SHARE = 0.1
+_EARLY_SECONDS = 60
+"""A feed may be polled this much early: a schedule's small delays must not double its wait."""
 
 
 @dataclass(frozen=True)
@@ -450,3 +456,44 @@ def due_links(memory: FeedMemory, now: Timestamp) -> Iterator[LinkedItem]:
         is_ahead = link.retry_at is not None and link.retry_at > now + MAX_RETRY_AFTER_SECONDS
         if link.retry_at is None or link.retry_at <= now or is_ahead:  # a clock may have been ahead
             yield link
+
+
+def is_due(memory: FeedMemory, now: Timestamp, *, polls_all: bool = False) -> bool:
+    """Whether a feed is to be polled now.
+
+    ``polls_all`` asks those that are not due, too, but for one whose server has asked to wait.
+    """
+    if memory.due_at is None or memory.polled_at is None or memory.due_at <= now:
+        return True
+    if memory.polled_at > now:  # the clock was ahead then
+        return True
+    if memory.reason == "rate-limited":
+        return False
+    wait_micros = memory.due_at.micros - memory.polled_at.micros
+    early = min(wait_micros * _EARLY_SHARE, _EARLY_SECONDS * 1e6)
+    return polls_all or memory.due_at.micros - early <= now.micros
+
+
+def with_outcomes(memory: FeedMemory, outcomes: Iterable[FetchedLink]) -> FeedMemory:
+    """A feed's memory once it is known what became of its links."""
+    pending = {link.key: link for link in memory.pending}
+    done: dict[str, SeenItem] = {}
+    for fetched in outcomes:
+        link = fetched.link
+        pending.pop(link.key, None)
+        if is_to_be_tried(fetched):
+            pending[link.key] = link
+        else:
+            done[link.key] = SeenItem(link.key, link.version, _seconds(link.item.first_seen))
+    older = (item for item in memory.seen if item.key not in done)
+    return replace(memory, seen=(*done.values(), *older), pending=tuple(pending.values()))
+
+
+def _seconds(moment: str | None) -> int:
+    return int(Timestamp.from_rfc3339(moment).seconds()) if moment else 0
+
+
+def is_to_be_tried(fetched: FetchedLink) -> bool:
+    """Whether a link is to be followed again by a later run."""
+    is_waiting = fetched.outcome == "failed" and fetched.link.retry_at is not None
+    return is_waiting or fetched.outcome == "deferred"

@@ -8,6 +8,7 @@ caller calls one, such as ``news.example:443``. Moments are of the event loop's 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -49,6 +50,8 @@ class _Host:
     failed_as: str = ""
     refusals: int = 0
     """How often in a row it said that it is asked too much, but not how long to wait."""
+    failed_at: float = 0.0
+    """When it last failed to answer, or said so."""
 
     def used_seconds(self, now: float) -> float:
         """Of the time that it may be asked."""
@@ -80,15 +83,24 @@ class HostTurns:
             and not how long to wait.
         max_host_seconds: how long one host is asked, the time counted in which a request is under
             way or its crawl delay waited for.
+        leave_seconds: how long a host is left alone that has failed so often; then it is asked
+            once more.
     """
 
     def __init__(
-        self, *, per_host: int, in_all: int, max_failures: int, max_host_seconds: float
+        self,
+        *,
+        per_host: int,
+        in_all: int,
+        max_failures: int,
+        max_host_seconds: float,
+        leave_seconds: float = math.inf,
     ) -> None:
         self._per_host = per_host
         self._in_all = asyncio.Semaphore(in_all)
         self._max_failures = max_failures
         self._max_host_seconds = max_host_seconds
+        self._leave_seconds = leave_seconds
         self._hosts: dict[str, _Host] = {}
 
     @asynccontextmanager
@@ -139,6 +151,7 @@ class HostTurns:
             retry_after_seconds: for how long it asks to be left alone, if it does.
         """
         host = self._host(name)
+        host.failed_at = asyncio.get_running_loop().time()
         if reason in _FAILURES_OF_HOST:
             host.failures += 1
             host.failed_as = reason
@@ -159,12 +172,13 @@ class HostTurns:
 
     def _check(self, name: str, host: _Host, at: float) -> None:
         """Raises: PutOff, if a host is not to be asked at a moment."""
-        if host.failures >= self._max_failures:
+        is_left_alone = at < host.failed_at + self._leave_seconds
+        if host.failures >= self._max_failures and is_left_alone:
             times = f"{host.failures} times in a row"
             raise PutOff(
                 host.failed_as, f"{name} did not answer {times}, and is left alone for now"
             )
-        if host.refusals >= self._max_failures:
+        if host.refusals >= self._max_failures and is_left_alone:
             times = f"{host.refusals} times in a row"
             raise PutOff(
                 "rate-limited", f"{name} said {times} that it is asked too much, and is left alone"
