@@ -360,6 +360,16 @@ class Dataset:
         """
         yield from _without_error(self.examine())
 
+    def commit(self, number: int) -> Commit | None:
+        """One commit, or None if there is none of that number yet.
+
+        Raises:
+            DatasetError: if its manifest is damaged.
+            OSError: if the store refuses.
+        """
+        exists = self.store.exists(f"{COMMITS}/{number:08d}.json")
+        return self._commit(COMMITS, number) if exists else None
+
     def examine(self) -> Iterator[Commit | DatasetError]:
         """What ``commits`` gives, going on past what is wrong: the error stands in its place."""
         for name in self._old_runs():

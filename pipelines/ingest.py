@@ -22,9 +22,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import apache_beam as beam
 from apache_beam.pvalue import PCollection
+from apache_beam.transforms import window
+from apache_beam.transforms.trigger import AccumulationMode, DefaultTrigger
 from apache_beam.utils.timestamp import Timestamp
 
 from schemas.records import (
@@ -45,6 +48,7 @@ from transforms.candidates import FindCandidates
 from transforms.deduplication import AssignCopies
 from transforms.enrichment import EnrichArticles
 from transforms.extraction import ExtractArticles
+from transforms.feed_source import ReadFeeds, ReadFeedsOutput, SourcePlan
 from transforms.fetching import FetchPages, fetch_pages
 from transforms.fingerprints import FingerprintArticles
 from transforms.following import FetchPlan
@@ -114,6 +118,7 @@ class KnownFiles:
     failures: Sequence[str] = ()
 
 
+_MAX_LATENESS_SECONDS = 366 * 86_400
 KEYS = "keys"
 """Folder of a decision that is of no use any more when it is done."""
 
@@ -271,9 +276,27 @@ def build_replay(
     _extract_pages(plan, folder, opened, ReadSources(*retried))
 
 
+class Extracted(NamedTuple):
+    """What extraction leaves behind: durable blocks, and the account of them."""
+
+    blocks: list[PCollection[StagedBlock]]
+    entries: list[PCollection[LedgerEntry]]
+
+
 def _extract_pages(
     plan: RunPlan, folder: str, opened: PCollection[LedgerEntry], read: ReadSources
 ) -> None:
+    """The end of a batch: report what was extracted to the launching process."""
+    extracted = extract_pages(plan, folder, opened, read)
+    blocks = extracted.blocks | "Blocks" >> beam.Flatten()
+    balance = extracted.entries | "Ledger" >> beam.Flatten() | BalanceLedger()
+    _ = balance | WriteReport(blocks, plan.store, f"{folder}/report.json")
+
+
+def extract_pages(
+    plan: RunPlan, folder: str, opened: PCollection[LedgerEntry], read: ReadSources
+) -> Extracted:
+    """From pages to durable blocks: of a slice, or of each window of a stream."""
     pages = read.pages | "SpreadPages" >> beam.Reshuffle()
     extracted = pages | ExtractArticles()
     articles = extracted.articles | "Found" >> TallyProgress("articles", plan.progress_folder)
@@ -294,9 +317,53 @@ def _extract_pages(
         staged.ledger,
         staged_failures.ledger,
     ]
-    blocks = (staged.blocks, staged_failures.blocks) | "Blocks" >> beam.Flatten()
-    balance = entries | "Ledger" >> beam.Flatten() | BalanceLedger()
-    _ = balance | WriteReport(blocks, plan.store, f"{folder}/report.json")
+    return Extracted([staged.blocks, staged_failures.blocks], entries)
+
+
+def build_stream(
+    pipeline: beam.Pipeline,
+    plan: RunPlan,
+    source: SourcePlan,
+    commit: beam.PTransform,
+    *,
+    folder: str,
+    window_seconds: float,
+) -> None:
+    """Read live feeds without end, and extract and commit what each window has.
+
+    Only the head differs from a batch: ``ReadFeeds`` is in the place of ``ReadPages``. What becomes
+    of a page is ``extract_pages``, and what becomes of its blocks are the steps of a run, which
+    here ``commit`` takes for one window after the other.
+    """
+    windowed = ReadFeedsOutput(
+        *(
+            part | f"Windows{name.title()}" >> _commit_windows(window_seconds)
+            for name, part in (pipeline | ReadFeeds(source))._asdict().items()
+        )
+    )
+    read = ReadSources(windowed.pages, windowed.failures, windowed.sources_read)
+    opened = _entries("OpenAnswers", read.sources_read, lambda read: accounts.open_answer(read[1]))
+    extracted = extract_pages(plan, folder, opened, read)
+    blocks = [
+        *extracted.blocks,
+        windowed.polled | StagePolled(plan.store, folder),
+        windowed.fetched | StageFetched(plan.store, folder),
+    ]
+    _ = (*blocks, *extracted.entries) | "Window" >> beam.Flatten() | commit
+
+
+def _commit_windows(seconds: float) -> beam.WindowInto:
+    """Fixed windows, each of which becomes a commit.
+
+    The default trigger fires once the watermark says that a window is whole, and again for what
+    comes late: with ``ReadFeeds`` nothing does, but were it otherwise, it would not be dropped.
+    """
+    return beam.WindowInto(
+        window.FixedWindows(seconds),
+        trigger=DefaultTrigger(),
+        accumulation_mode=AccumulationMode.DISCARDING,
+        allowed_lateness=_MAX_LATENESS_SECONDS,
+    )
 
 
 def build_decision(

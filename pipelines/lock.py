@@ -130,6 +130,11 @@ def _latest(store: Store) -> int:
     return max((int(number) for number in numbers if number.isdigit()), default=0)
 
 
+def current_lease(store: Store) -> int:
+    """The number of the lease that counts; 0 if there was none yet."""
+    return _latest(store)
+
+
 def _encoded(lease: Lease) -> bytes:
     return json.dumps(asdict(lease)).encode()
 

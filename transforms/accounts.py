@@ -60,6 +60,11 @@ def close_link(fetched: FetchedLink) -> LedgerEntry:
     return LedgerEntry("source", fetched.link.origin, opened=0, closed=1, children=units)
 
 
+def open_answer(key: str) -> LedgerEntry:
+    """An answer of a feed or page in a stream: it is asked for and given in one place."""
+    return LedgerEntry("source", key, opened=1, closed=0)
+
+
 def open_block(block: StagedBlock) -> LedgerEntry:
     """Pages that were polled or fetched."""
     return LedgerEntry("source", block.path, opened=1, closed=0)

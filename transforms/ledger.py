@@ -147,6 +147,18 @@ class BalanceLedger(beam.PTransform):
         )
 
 
+def balance_entries(entries: Iterable[LedgerEntry], levels: Sequence[str] = LEVELS) -> Balance:
+    """The balance of some entries, without a runner."""
+    accounts: dict[tuple[str, str], list[LedgerEntry]] = {}
+    for entry in entries:
+        accounts.setdefault((entry.level, entry.key), []).append(entry)
+    book = BalanceAccounts(levels)
+    accumulator = book.create_accumulator()
+    for account in sorted(accounts.items(), key=lambda account: account[0]):
+        accumulator = book.add_input(accumulator, account)
+    return book.extract_output(accumulator)
+
+
 def add_balances(balances: Iterable[Balance]) -> Balance:
     """The balance of accounts that share no key, as those of a run's slices."""
     parts = list(balances)

@@ -480,7 +480,9 @@ def with_outcomes(memory: FeedMemory, outcomes: Iterable[FetchedLink]) -> FeedMe
     done: dict[str, SeenItem] = {}
     for fetched in outcomes:
         link = fetched.link
-        pending.pop(link.key, None)
+        waiting = pending.get(link.key)
+        if waiting is not None and waiting.version == link.version:  # not changed since
+            del pending[link.key]
         if is_to_be_tried(fetched):
             pending[link.key] = link
         else:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Iterable, Iterator
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 from apache_beam.utils.timestamp import Timestamp
@@ -21,10 +24,11 @@ _ADDRESSES = {
 }
 _PAGE_STAGES = pa.array(["fetch", "extract"])
 _END_MICROS = 1 << 62
+Hashes = npt.NDArray[np.int64]
 
 
 def find_pages(
-    store: Store, table: str, path: str, urls: pa.Array, since: Timestamp
+    store: Store, table: str, path: str, urls: pa.Array | None, since: Timestamp
 ) -> Iterator[tuple[str, int]]:
     """The addresses in a file of the dataset that are among ``urls``, and when each was seen.
 
@@ -32,7 +36,7 @@ def find_pages(
         store: of the dataset.
         table: the file's.
         path: relative to the store.
-        urls: sought, as Arrow strings.
+        urls: sought, as Arrow strings; None for all.
         since: what was seen before is passed over.
 
     Raises:
@@ -52,10 +56,11 @@ def find_pages(
 
 
 def _found(
-    batch: pa.RecordBatch, table: str, urls: pa.Array, since: Timestamp
+    batch: pa.RecordBatch, table: str, urls: pa.Array | None, since: Timestamp
 ) -> Iterator[tuple[str, int]]:
     for column in _ADDRESSES[table]:
-        is_hit = pc.is_in(batch.column(column), value_set=urls)
+        addresses = batch.column(column)
+        is_hit = addresses.is_valid() if urls is None else pc.is_in(addresses, value_set=urls)
         if table == "failures":
             is_rejected = pc.equal(batch.column("kind"), "rejected")
             is_page = pc.is_in(batch.column("stage"), value_set=_PAGE_STAGES)
@@ -90,3 +95,51 @@ def _micros(moment: str | None) -> int | None:
         return None
     at = at if at.tzinfo else at.replace(tzinfo=datetime.UTC)
     return int(Timestamp.from_utc_datetime(at.astimezone(datetime.UTC)).micros)
+
+
+class SeenPages:
+    """The addresses of pages in files of the dataset, kept at hand: 16 bytes each.
+
+    A file never changes, so that each is read once.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._files: dict[str, tuple[Hashes, Hashes]] = {}
+        """By path: the hashes of addresses, sorted, and when each was seen."""
+
+    def keep(self, files: Iterable[tuple[str, str]], since: Timestamp) -> None:
+        """Have just these files at hand, each as (table, path).
+
+        Raises:
+            OSError: if one cannot be read.
+        """
+        self._files = {
+            path: self._files.get(path) or self._read(table, path, since) for table, path in files
+        }
+
+    def _read(self, table: str, path: str, since: Timestamp) -> tuple[Hashes, Hashes]:
+        last: dict[int, int] = {}
+        for url, micros in find_pages(self._store, table, path, None, since):
+            key = _hash_of(url)
+            last[key] = max(micros, last.get(key, micros))
+        keys = np.array(sorted(last), np.int64)
+        return keys, np.array([last[key] for key in keys.tolist()], np.int64)
+
+    def seen(self, urls: Iterable[str]) -> dict[str, int]:
+        """When each of some pages was last seen, microseconds since 1970; those that were."""
+        sought = list(urls)
+        keys = np.array([_hash_of(url) for url in sought], np.int64)
+        latest = np.full(len(sought), -1, np.int64)
+        for known, micros in self._files.values():
+            if not len(known):
+                continue
+            places = np.searchsorted(known, keys).clip(max=len(known) - 1)
+            found = known[places] == keys
+            latest[found] = np.maximum(latest[found], micros[places[found]])
+        return {url: at for url, at in zip(sought, latest.tolist(), strict=True) if at >= 0}
+
+
+def _hash_of(url: str) -> int:
+    digest = hashlib.sha256(url.encode("utf-8", "surrogatepass")).digest()
+    return int.from_bytes(digest[:8], "big", signed=True)

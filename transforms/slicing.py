@@ -3,19 +3,24 @@
 ``StageArticles``: ``FingerprintedArticle`` → ``StagedBlock``. ``StageFailures``: ``Failure`` →
 ``StagedBlock``. ``StagePages``: ``Page`` → ``StagedBlock``. All close the ``LedgerEntry`` of each
 unit as ``staged``. ``StagePolled`` and ``StageFetched`` keep what became of feeds and links.
-``ReadStagedPages``: ``StagedBlock`` → its pages. Bounded; no failures of their own. Each worker
-writes what it has whenever that is a block's worth, so that none holds more.
+``ReadStagedPages``: ``StagedBlock`` → its pages. Bounded or not; no failures of their own. Each
+worker writes what it has whenever that is a block's worth, so that none holds more.
+
+An unbounded collection has windows, and a block holds what is of one window. There a bundle is
+about a second's worth, so that what is of a window is brought together before it is written.
 """
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import apache_beam as beam
 from apache_beam.pvalue import PCollection, TaggedOutput
-from apache_beam.transforms.window import GlobalWindow
+from apache_beam.transforms.window import BoundedWindow
 from apache_beam.utils.windowed_value import WindowedValue
 
 from schemas.records import (
@@ -33,6 +38,8 @@ from transforms.storage import Store
 
 ROWS_PER_BLOCK = 500
 BYTES_PER_BLOCK = 8 << 20
+_SHARES = 4
+"""In how many the elements of a window are brought together; each gives a block, or several."""
 
 
 class Staged(NamedTuple):
@@ -59,35 +66,64 @@ class _Stage(beam.DoFn):
         self._kind = kind
 
     def start_bundle(self) -> None:
-        self._waiting: list[Any] = []
-        self._waiting_bytes = 0
+        self._waiting: dict[BoundedWindow, _Waiting] = {}
 
-    def process(self, element: Any) -> Iterator[StagedBlock | TaggedOutput]:
-        self._waiting.append(element)
-        self._waiting_bytes += self._kind.size_bytes(element)
-        if len(self._waiting) >= ROWS_PER_BLOCK or self._waiting_bytes >= BYTES_PER_BLOCK:
-            block, closings = self._flush()
+    def process(
+        self, element: Any, window: BoundedWindow = beam.DoFn.WindowParam
+    ) -> Iterator[StagedBlock | TaggedOutput]:
+        waiting = self._waiting.setdefault(window, _Waiting([], 0))
+        waiting.elements.append(element)
+        waiting.size_bytes += self._kind.size_bytes(element)
+        if len(waiting.elements) >= ROWS_PER_BLOCK or waiting.size_bytes >= BYTES_PER_BLOCK:
+            block, closings = self._write(self._waiting.pop(window))
             yield block
             for closing in closings:
                 yield TaggedOutput(self.LEDGER, closing)
 
     def finish_bundle(self) -> Iterator[WindowedValue | TaggedOutput]:
-        if not self._waiting:
-            return
-        block, closings = self._flush()
-        window = GlobalWindow()
-        yield WindowedValue(block, window.max_timestamp(), [window])
-        for closing in closings:
-            value = WindowedValue(closing, window.max_timestamp(), [window])
-            yield TaggedOutput(self.LEDGER, value)
+        for window, waiting in self._waiting.items():
+            block, closings = self._write(waiting)
+            yield WindowedValue(block, window.max_timestamp(), [window])
+            for closing in closings:
+                value = WindowedValue(closing, window.max_timestamp(), [window])
+                yield TaggedOutput(self.LEDGER, value)
 
-    def _flush(self) -> tuple[StagedBlock, list[LedgerEntry]]:
-        waiting, self._waiting, self._waiting_bytes = self._waiting, [], 0
-        block = self._kind.write(self._store, self._folder, waiting)
-        return block, [accounts.close_staged(self._kind.origin(element)) for element in waiting]
+    def _write(self, waiting: _Waiting) -> tuple[StagedBlock, list[LedgerEntry]]:
+        elements = waiting.elements
+        block = self._kind.write(self._store, self._folder, elements)
+        return block, [accounts.close_staged(self._kind.origin(element)) for element in elements]
 
 
-def _staged(elements: PCollection[Any], stage: _Stage) -> Staged:
+@dataclass
+class _Waiting:
+    """What is of a window and waits to be written."""
+
+    elements: list[Any]
+    size_bytes: int
+
+
+def _share_of(element: Any, origin: Callable[[Any], str]) -> tuple[int, Any]:
+    return zlib.crc32(origin(element).encode("utf-8", "surrogatepass")) % _SHARES, element
+
+
+def _of_each_window(elements: PCollection[Any], kind: _Kind) -> PCollection[Any]:
+    """What is of a window, together, in a few shares."""
+    element_type: Any = elements.element_type
+    return (
+        elements
+        | "Shares"
+        >> beam.Map(partial(_share_of, origin=kind.origin)).with_output_types(
+            tuple[int, element_type]
+        )
+        | "Together" >> beam.GroupByKey()
+        | "Apart" >> beam.FlatMap(lambda share: share[1]).with_output_types(element_type)
+    )
+
+
+def _staged(elements: PCollection[Any], store: Store, folder: str, kind: _Kind) -> Staged:
+    if not elements.windowing.is_default():
+        elements = _of_each_window(elements, kind)
+    stage = _Stage(store, folder, kind)
     parted = elements | beam.ParDo(stage).with_output_types(
         StagedBlock, ledger=LedgerEntry
     ).with_outputs(_Stage.LEDGER, main="blocks")
@@ -114,7 +150,7 @@ class StageArticles(beam.PTransform):
 
     def expand(self, articles: PCollection[FingerprintedArticle]) -> Staged:
         """Write on each worker what it has."""
-        return _staged(articles, _Stage(self.store, self.folder, _ARTICLES))
+        return _staged(articles, self.store, self.folder, _ARTICLES)
 
 
 def _payload_bytes(failure: Failure) -> int:
@@ -137,7 +173,7 @@ class StageFailures(beam.PTransform):
 
     def expand(self, failures: PCollection[Failure]) -> Staged:
         """Write on each worker what it has."""
-        return _staged(failures, _Stage(self.store, self.folder, _FAILURES))
+        return _staged(failures, self.store, self.folder, _FAILURES)
 
 
 # ── what was polled and fetched ─────────────────────────────────────────────────────────────────
@@ -201,7 +237,7 @@ class StagePages(beam.PTransform):
 
     def expand(self, pages: PCollection[Page]) -> Staged:
         """Write on each worker what it has."""
-        return _staged(pages, _Stage(self.store, self.folder, _PAGES))
+        return _staged(pages, self.store, self.folder, _PAGES)
 
 
 @dataclass
@@ -213,7 +249,7 @@ class StagePolled(beam.PTransform):
 
     def expand(self, polled: PCollection[PolledFeed]) -> PCollection[StagedBlock]:
         """Write on each worker what it has."""
-        return _staged(polled, _Stage(self.store, self.folder, _POLLED)).blocks
+        return _staged(polled, self.store, self.folder, _POLLED).blocks
 
 
 @dataclass
@@ -225,7 +261,7 @@ class StageFetched(beam.PTransform):
 
     def expand(self, fetched: PCollection[FetchedLink]) -> PCollection[StagedBlock]:
         """Write on each worker what it has."""
-        return _staged(fetched, _Stage(self.store, self.folder, _FETCHED)).blocks
+        return _staged(fetched, self.store, self.folder, _FETCHED).blocks
 
 
 class StagedPages(NamedTuple):
