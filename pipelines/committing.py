@@ -29,6 +29,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, TypeVar, cast
 
 import apache_beam as beam
@@ -39,7 +40,6 @@ from apache_beam.pvalue import PCollection
 from apache_beam.transforms.timeutil import TimeDomain
 from apache_beam.transforms.userstate import (
     BagStateSpec,
-    ReadModifyWriteStateSpec,
     TimerSpec,
     on_timer,
 )
@@ -76,8 +76,6 @@ from transforms.staging import paths_of_block, read_records
 from transforms.storage import Store, StoreError
 from transforms.writing import Report
 
-ATTEMPTS = 5
-"""How often in a row a commit may fail for a reason outside the program."""
 _QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99, "max": 1.0}
 T = TypeVar("T")
 
@@ -93,7 +91,8 @@ class CommitPlan:
     clock: Clock
     lease: int
     """Number of the lease that the stream is run under."""
-    window_seconds: float
+    patience_seconds: tuple[float, ...] = (1.0, 5.0, 20.0)
+    """After how long a commit is tried again that failed for a reason outside the program."""
 
     @property
     def folder(self) -> str:
@@ -408,11 +407,9 @@ def in_a_thread(carry_out: Callable[[], T]) -> T:
 
 class _Commit(beam.DoFn):
     ITEMS = BagStateSpec("items", TupleCoder((VarIntCoder(), BytesCoder())))
-    NEXT = ReadModifyWriteStateSpec("next", VarIntCoder())
-    """When the timer is set for, microseconds since 1970; 0 for not at all."""
-    FAILURES = ReadModifyWriteStateSpec("failures", VarIntCoder())
-    """How often in a row a commit has failed."""
     END = TimerSpec("end", TimeDomain.WATERMARK)
+    """One for each window, tagged with its end: a timer that is set while the last ones fire, at
+    the end of a stream, need not fire any more."""
 
     def __init__(self, plan: CommitPlan) -> None:
         self._plan = plan
@@ -424,53 +421,39 @@ class _Commit(beam.DoFn):
         self,
         element: tuple[bytes, tuple[int, bytes]],
         items: Any = beam.DoFn.StateParam(ITEMS),
-        following: Any = beam.DoFn.StateParam(NEXT),
         end: Any = beam.DoFn.TimerParam(END),
     ) -> None:
         end_micros, _ = element[1]
         items.add(element[1])
-        at = following.read() or 0
-        if not at or end_micros < at:
-            self._set(following, end, end_micros)
-
-    @staticmethod
-    def _set(following: Any, end: Any, at: int) -> None:
-        following.write(at)
-        end.set(Timestamp(micros=at))
+        end.set(Timestamp(micros=end_micros), dynamic_timer_tag=str(end_micros))
 
     @on_timer(END)
     def close(
         self,
+        tag: Any = beam.DoFn.DynamicTimerTagParam,
         items: Any = beam.DoFn.StateParam(ITEMS),
-        following: Any = beam.DoFn.StateParam(NEXT),
-        failures: Any = beam.DoFn.StateParam(FAILURES),
-        end: Any = beam.DoFn.TimerParam(END),
     ) -> Iterator[Published]:
-        at = following.read() or 0
+        until = int(tag)
         waiting = list(items.read())
-        ready = [item for micros, item in waiting if micros <= at]
-        rest = [(micros, item) for micros, item in waiting if micros > at]
+        ready = [item for end_micros, item in waiting if end_micros <= until]
         if not ready:
             return
-        try:
-            published = in_a_thread(lambda: self._committer.commit(ready, Timestamp(micros=at)))
-        except (RunFailedError, PublishError, StoreError):
-            failed = (failures.read() or 0) + 1
-            if failed >= ATTEMPTS:
-                raise
-            failures.write(failed)
-            self._set(following, end, at + int(self._plan.window_seconds * 1e6))
-            return
-        failures.write(0)
+        published = in_a_thread(partial(self._commit, ready, Timestamp(micros=until)))
         items.clear()
-        for one in rest:
-            items.add(one)
-        if rest:
-            self._set(following, end, min(micros for micros, _ in rest))
-        else:
-            following.write(0)
+        for end_micros, item in waiting:
+            if end_micros > until:
+                items.add((end_micros, item))
         if published is not None:
             yield published
+
+    def _commit(self, items: Sequence[bytes], until: Timestamp) -> Published | None:
+        """Commit, and be patient with a store that is out of reach for a while."""
+        for seconds in self._plan.patience_seconds:
+            try:
+                return self._committer.commit(items, until)
+            except (RunFailedError, PublishError, StoreError):
+                time.sleep(seconds)
+        return self._committer.commit(items, until)
 
 
 @dataclass

@@ -337,7 +337,10 @@ def build_stream(
     """
     windowed = ReadFeedsOutput(
         *(
-            part | f"Windows{name.title()}" >> _commit_windows(window_seconds)
+            # A reader waits; what shared its thread would wait with it.
+            part
+            | f"PartFrom{name.title()}" >> beam.Reshuffle()
+            | f"Window{name.title()}" >> _commit_windows(window_seconds)
             for name, part in (pipeline | ReadFeeds(source))._asdict().items()
         )
     )

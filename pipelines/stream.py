@@ -143,7 +143,12 @@ def stream(
         result = pipeline.run()
         notify(f"stream {stream_id} has begun")
         watch = _Watch(dataset, head, tell)
-        is_whole = _wait(result, dataset, stream_id, requests, watch, notify)
+
+        def ask_to_end() -> None:
+            notify("ending: what is under way is committed first; once more ends it at once")
+            dataset.store.write(stop_path(stream_id), b"")
+
+        is_whole = _wait(result, ask_to_end, requests, watch)
         if is_whole:
             dataset.store.delete_folder(stream_folder(stream_id))
         return StreamReport(
@@ -175,7 +180,6 @@ def build(
         replace(ingest, beam_options=(), workers=None),
         clock,
         current_lease(store),
-        config.commit_every_seconds,
     )
     plan = RunPlan(
         run_id=stream_id,
@@ -242,11 +246,9 @@ class _Watch:
 
 def _wait(
     result: PipelineResult,
-    dataset: Dataset,
-    stream_id: str,
+    ask_to_end: Callable[[], None],
     requests: _Requests,
     watch: _Watch,
-    notify: Notify,
 ) -> bool:
     """Wait for the job to end, handing on the wish that it does; whether it was let come to it."""
     is_told = False
@@ -254,8 +256,7 @@ def _wait(
         requests.heard.wait(_LOOK_SECONDS)
         watch.look()
         if requests.count and not is_told:
-            notify("ending: what is under way is committed first; once more ends it at once")
-            dataset.store.write(stop_path(stream_id), b"")
+            ask_to_end()
             is_told = True
             requests.heard.clear()
         if requests.count > 1:

@@ -38,6 +38,7 @@ from apache_beam.io.watermark_estimators import ManualWatermarkEstimator
 from apache_beam.pvalue import PBegin, PCollection
 from apache_beam.transforms.core import RestrictionProvider
 from apache_beam.transforms.window import TimestampedValue
+from apache_beam.utils.timestamp import Duration
 
 from schemas.records import Failure, FetchedLink, Page, PolledFeed, Subscription
 from transforms.accounts import GIVES_UNIT
@@ -45,6 +46,8 @@ from transforms.feed_session import FeedSession, Reading, Recall, SessionPlan
 
 BATCH_SECONDS = 1.0
 """How long a first reading is waited for before an empty batch is given."""
+_PAUSE_SECONDS = 0.1
+"""Between two batches: without any, Flink would not come to anything else."""
 _ABANDONED_SECONDS = 120.0
 """A session that nobody has taken from for so long belongs to a worker that is gone."""
 
@@ -256,7 +259,7 @@ class _ReadFeeds(beam.DoFn):
         if before is None or before < batch.watermark:
             watermark.set_watermark(batch.watermark)
         if not batch.is_last:
-            tracker.defer_remainder()
+            tracker.defer_remainder(Duration(seconds=_PAUSE_SECONDS))
 
     def _session(self, at: Position) -> FeedSession:
         """The session that can give this batch: the one there is, or a new one."""
