@@ -44,6 +44,12 @@ from pipelines.replay import Selection, replay
 from pipelines.run import ingest, utc_now
 from pipelines.slices import DEFAULT_SLICE_BYTES
 from pipelines.steps import Watch
+from pipelines.stream import (
+    DEFAULT_COMMIT_SECONDS,
+    DEFAULT_COMPACT_AFTER,
+    StreamConfig,
+    stream,
+)
 from pipelines.subscriptions import read_subscriptions
 from pipelines.verify import require_dataset, show_verify, verify
 from schemas.records import REASONS
@@ -87,6 +93,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"newsbeam {version('newsbeam')}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     _add_ingest(commands)
+    _add_stream(commands)
     _add_health(commands)
     _add_compact(commands)
     _add_replay(commands)
@@ -161,15 +168,61 @@ def _add_ingest(commands: Any) -> None:
     _add_output(command)
 
 
-def _add_feeds(command: Any) -> None:
+def _add_stream(commands: Any) -> None:
+    command = _add_command(
+        commands,
+        "stream",
+        "read live feeds without end, and commit what they give every minute",
+        "Poll live feeds when they are due, fetch the pages of their new items, and write them to\n"
+        "a dataset commit by commit, until SIGTERM or Ctrl-C: then what is under way is committed\n"
+        "first. Runs on Prism, or on another engine that --runner names (docs/runners.md).",
+    )
+    command.epilog += "\nUnknown options go to Beam (write them as --name=value)."
+    command.add_argument(
+        "--output",
+        required=True,
+        metavar="DIR",
+        help="the dataset: a folder, or s3://BUCKET/PATH, gs://BUCKET/PATH; made if missing",
+    )
+    _add_feed_list(command, required=True)
+    command.add_argument(
+        "--commit-every",
+        default=f"{DEFAULT_COMMIT_SECONDS}s",
+        metavar="TIME",
+        help="how often what is new becomes part of the dataset (default: %(default)s)",
+    )
+    command.add_argument(
+        "--poll-all",
+        action="store_true",
+        help="begin with all feeds, also with those that are not due yet",
+    )
+    _add_http(command)
+    _add_comparing(command)
+    command.add_argument(
+        "--compact-after",
+        type=int,
+        default=DEFAULT_COMPACT_AFTER,
+        metavar="N",
+        help="compact each partition that has N files or more (default: %(default)s)",
+    )
+    _add_waiting(command)
+    _add_output(command)
+
+
+def _add_feed_list(command: Any, *, required: bool = False) -> None:
     command.add_argument(
         "--feeds",
         nargs="+",
         default=[],
+        required=required,
         metavar="FEED",
         help="poll feeds and fetch the pages of their new items: the URL of a feed or of a site "
         "that names one, or a file that lists feeds (OPML, one URL a line, or TOML with settings)",
     )
+
+
+def _add_feeds(command: Any) -> None:
+    _add_feed_list(command)
     command.add_argument(
         "--every",
         metavar="TIME",
@@ -420,6 +473,32 @@ def to_config(arguments: argparse.Namespace, beam_options: Sequence[str]) -> Ing
     )
 
 
+def to_stream_config(arguments: argparse.Namespace, beam_options: Sequence[str]) -> StreamConfig:
+    """The configuration of a stream that parsed arguments stand for.
+
+    Raises:
+        UsageError: if a value cannot be used.
+    """
+    check_beam_options(beam_options)
+    _store(arguments.output)
+    return StreamConfig(
+        IngestConfig(
+            sources=(),
+            output=arguments.output,
+            subscriptions=read_subscriptions(arguments.feeds).feeds,
+            http=_http_settings(arguments),
+            polls_all=arguments.poll_all,
+            dedup_threshold=arguments.dedup_threshold,
+            dedup_horizon_seconds=parse_duration_seconds(arguments.dedup_horizon),
+            max_input_bytes=parse_size_bytes(arguments.max_input_bytes),
+            compact_after=arguments.compact_after,
+            wait_seconds=_wait_seconds(arguments),
+            beam_options=tuple(beam_options),
+        ),
+        commit_every_seconds=parse_duration_seconds(arguments.commit_every),
+    )
+
+
 def _http_settings(arguments: argparse.Namespace) -> HttpSettings:
     if arguments.user_agent is not None:
         user_agent = arguments.user_agent
@@ -513,8 +592,7 @@ def _ingest(arguments: argparse.Namespace, beam_options: Sequence[str], say: _Sp
     config = to_config(arguments, beam_options)
     for note in read_subscriptions(arguments.feeds).notes if arguments.feeds else ():
         say.note(note)
-    if config.subscriptions and config.http.user_agent == DEFAULT_USER_AGENT:
-        say.note("sites cannot tell whom to ask about your requests; say so with --contact URL")
+    _ask_for_contact(config, say)
     if arguments.every is not None:
         return _ingest_every(arguments, beam_options, say)
     report = ingest(config, watching=say.watching, notify=say.note)
@@ -552,6 +630,21 @@ def _ingest_every(arguments: argparse.Namespace, beam_options: Sequence[str], sa
     hint = "newsbeam: ending after the round under way; once more ends it at once"
     is_whole = run_every(interval_seconds, make_config, tell, hint="" if say.quiet else hint)
     return DONE if is_whole else INTERRUPTED
+
+
+def _stream(arguments: argparse.Namespace, beam_options: Sequence[str], say: _Speaker) -> int:
+    config = to_stream_config(arguments, beam_options)
+    for note in read_subscriptions(arguments.feeds).notes:
+        say.note(note)
+    _ask_for_contact(config.ingest, say)
+    report = stream(config, notify=say.note)
+    say.result(report.summary(), lambda console: console.print_json(data=report.summary()))
+    return DONE if report.is_whole else INTERRUPTED
+
+
+def _ask_for_contact(config: IngestConfig, say: _Speaker) -> None:
+    if config.subscriptions and config.http.user_agent == DEFAULT_USER_AGENT:
+        say.note("sites cannot tell whom to ask about your requests; say so with --contact URL")
 
 
 def _feeds(arguments: argparse.Namespace, _: Sequence[str], say: _Speaker) -> int:
@@ -623,6 +716,7 @@ def _verify(arguments: argparse.Namespace, _: Sequence[str], say: _Speaker) -> i
 
 _COMMANDS = {
     "ingest": _ingest,
+    "stream": _stream,
     "feeds": _feeds,
     "compact": _compact,
     "replay": _replay,
@@ -634,7 +728,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; gives the exit code."""
     parser = make_parser()
     arguments, beam_options = parser.parse_known_args(argv)
-    if beam_options and arguments.command != "ingest":
+    if beam_options and arguments.command not in ("ingest", "stream"):
         parser.error(f"unrecognized arguments: {' '.join(beam_options)}")
     say = _Speaker(arguments)
     _set_up_logging(quiet=say.quiet)

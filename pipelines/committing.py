@@ -40,10 +40,11 @@ from apache_beam.pvalue import PCollection
 from apache_beam.transforms.timeutil import TimeDomain
 from apache_beam.transforms.userstate import (
     BagStateSpec,
+    ReadModifyWriteStateSpec,
     TimerSpec,
     on_timer,
 )
-from apache_beam.transforms.window import BoundedWindow, GlobalWindows
+from apache_beam.transforms.window import BoundedWindow, GlobalWindow, GlobalWindows
 from apache_beam.utils.timestamp import Timestamp
 
 from pipelines.compact import compact
@@ -76,6 +77,9 @@ from transforms.staging import paths_of_block, read_records
 from transforms.storage import Store, StoreError
 from transforms.writing import Report
 
+_QUIET_MICROS = 600 * 1_000_000
+"""How long windows in which feeds had nothing new wait for one that has, to share its commit."""
+_LAST = "last"
 _QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99, "max": 1.0}
 T = TypeVar("T")
 
@@ -375,6 +379,12 @@ def pack(record: StagedBlock | LedgerEntry, end_micros: int) -> tuple[bytes, tup
     return b"", (end_micros, pickle.dumps(record))
 
 
+def is_news(item: bytes) -> bool:
+    """Whether an item says more than that feeds were asked."""
+    record = pickle.loads(item)
+    return isinstance(record, StagedBlock) and record.kind != POLLED
+
+
 class _Pack(beam.DoFn):
     def process(
         self, record: Any, window: BoundedWindow = beam.DoFn.WindowParam
@@ -407,9 +417,11 @@ def in_a_thread(carry_out: Callable[[], T]) -> T:
 
 class _Commit(beam.DoFn):
     ITEMS = BagStateSpec("items", TupleCoder((VarIntCoder(), BytesCoder())))
+    COMMITTED = ReadModifyWriteStateSpec("committed", VarIntCoder())
+    """The end of the last window that was committed, microseconds since 1970."""
     END = TimerSpec("end", TimeDomain.WATERMARK)
-    """One for each window, tagged with its end: a timer that is set while the last ones fire, at
-    the end of a stream, need not fire any more."""
+    """One for each window, tagged with its end, and one for the end of all: a timer that is set
+    while the last ones fire need not fire any more."""
 
     def __init__(self, plan: CommitPlan) -> None:
         self._plan = plan
@@ -426,19 +438,24 @@ class _Commit(beam.DoFn):
         end_micros, _ = element[1]
         items.add(element[1])
         end.set(Timestamp(micros=end_micros), dynamic_timer_tag=str(end_micros))
+        end.set(GlobalWindow().max_timestamp(), dynamic_timer_tag=_LAST)
 
     @on_timer(END)
     def close(
         self,
         tag: Any = beam.DoFn.DynamicTimerTagParam,
         items: Any = beam.DoFn.StateParam(ITEMS),
+        committed: Any = beam.DoFn.StateParam(COMMITTED),
     ) -> Iterator[Published]:
-        until = int(tag)
         waiting = list(items.read())
+        is_last = tag == _LAST
+        until = max((end for end, _ in waiting), default=0) if is_last else int(tag)
         ready = [item for end_micros, item in waiting if end_micros <= until]
-        if not ready:
+        is_patient = until - (committed.read() or 0) < _QUIET_MICROS and not is_last
+        if not ready or (is_patient and not any(map(is_news, ready))):
             return
         published = in_a_thread(partial(self._commit, ready, Timestamp(micros=until)))
+        committed.write(until)
         items.clear()
         for end_micros, item in waiting:
             if end_micros > until:
