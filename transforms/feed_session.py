@@ -191,6 +191,8 @@ class FeedSession:
         self._batch: Batch | None = None
         self._thread = threading.Thread(target=self._run, name="newsbeam-feeds", daemon=True)
         self._is_running = threading.Event()
+        self._taking = threading.Lock()
+        """A runner may ask for a batch twice at once."""
         self._lock = threading.Condition()
         # Under the lock:
         self._now = Timestamp(0)
@@ -235,10 +237,16 @@ class FeedSession:
         Raises:
             ValueError: for any other position (``can_give``).
         """
-        if not self.can_give(position):
-            raise ValueError(f"batch {position} is asked for, after {self._position - 1}")
-        if self._batch is not None and position == self._position - 1:
+        with self._taking:
+            if not self.can_give(position):
+                raise ValueError(f"batch {position} is asked for, after {self._position - 1}")
+            if self._batch is None or position == self._position:
+                self._batch = self._next(wait_seconds)
+                self._position += 1
             return self._batch
+
+    def _next(self, wait_seconds: float) -> Batch:
+        self._is_running.wait()
         with self._lock:
             self._lock.wait_for(lambda: self._waiting or self._has_ended, timeout=wait_seconds)
             if self._error is not None:
@@ -247,7 +255,7 @@ class FeedSession:
             for reading in readings:
                 self._given_away.add(reading)
             pending = [*self._open.values(), *(one.observed_at for one in self._waiting)]
-            self._batch = Batch(
+            batch = Batch(
                 readings,
                 min(pending, default=self._tick()),
                 self._given_away.moments(),
@@ -255,8 +263,7 @@ class FeedSession:
             )
         with suppress(RuntimeError):  # it has ended, and its loop is closed
             self._loop.call_soon_threadsafe(self._account)
-        self._position += 1
-        return self._batch
+        return batch
 
     def _first_ones(self) -> Iterator[Reading]:
         size_bytes = 0

@@ -88,11 +88,14 @@ class PositionTracker(RestrictionTracker):
         return True
 
     def try_split(self, fraction_of_remainder: float) -> tuple[Position, Position] | None:
-        """Whatever the fraction, all that is not claimed goes on elsewhere."""
+        """What follows the batch that is claimed goes on elsewhere, whatever the fraction.
+
+        Before one is claimed nothing can be split: with which batch to go on is not known yet.
+        """
         del fraction_of_remainder
-        if self._is_done:
+        if self._is_done or self._next is None:
             return None
-        rest = self._next or self._start
+        rest = self._next
         self._is_done = True
         self._start = Position(self._start.number, is_end=True)
         return self._start, rest
