@@ -83,6 +83,9 @@ _LAST = "last"
 _QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99, "max": 1.0}
 T = TypeVar("T")
 
+Item = tuple[int, bytes]
+"""The end of a window, microseconds since 1970, and a packed record that is in it."""
+
 
 @dataclass(frozen=True)
 class CommitPlan:
@@ -128,7 +131,7 @@ class Committer:
         self._memory: tuple[str, dict[str, FeedMemory]] = ("", {})
         """Path of the memory in force, and what is in it."""
 
-    def commit(self, items: Iterable[bytes], until: Timestamp) -> Published | None:
+    def commit(self, items: Iterable[Item], until: Timestamp) -> Published | None:
         """Commit what windows have staged; None if there is nothing, or it was done before.
 
         Args:
@@ -142,10 +145,10 @@ class Committer:
             PublishError: if it could not be published.
         """
         plan, store = self._plan, self._plan.store
-        records = [pickle.loads(item) for item in items]
+        records = self._new(items)
         blocks = sorted((it for it in records if isinstance(it, StagedBlock)), key=_path)
         entries = [it for it in records if isinstance(it, LedgerEntry)]
-        if not blocks or self._is_done(blocks):
+        if not blocks:
             return None
         if current_lease(store) != plan.lease:
             raise StreamOrphanedError(
@@ -204,6 +207,18 @@ class Committer:
         if plan.config.compact_after is not None:
             compact(self._dataset, min_files=plan.config.compact_after)
         return Published(commit.number, summary)
+
+    def _new(self, items: Iterable[Item]) -> list[StagedBlock | LedgerEntry]:
+        """The records of windows that no commit has yet."""
+        windows: dict[int, list[StagedBlock | LedgerEntry]] = {}
+        for end_micros, item in items:
+            windows.setdefault(end_micros, []).append(unpack(item))
+        return [
+            record
+            for records in windows.values()
+            if not self._is_done([one for one in records if isinstance(one, StagedBlock)])
+            for record in records
+        ]
 
     def _is_done(self, blocks: Sequence[StagedBlock]) -> bool:
         """Whether a commit has these blocks already, which a runner has brought again.
@@ -374,21 +389,26 @@ def _quantiles(values: Sequence[float]) -> dict[str, float]:
 # ── the transform ───────────────────────────────────────────────────────────────────────────────
 
 
-def pack(record: StagedBlock | LedgerEntry, end_micros: int) -> tuple[bytes, tuple[int, bytes]]:
+def pack(record: StagedBlock | LedgerEntry, end_micros: int) -> tuple[bytes, Item]:
     """A record under the one key, with the end of its window."""
     return b"", (end_micros, pickle.dumps(record))
 
 
-def is_news(item: bytes) -> bool:
+def unpack(item: bytes) -> StagedBlock | LedgerEntry:
+    """The record that was packed."""
+    return cast("StagedBlock | LedgerEntry", pickle.loads(item))
+
+
+def is_news(item: Item) -> bool:
     """Whether an item says more than that feeds were asked."""
-    record = pickle.loads(item)
+    record = unpack(item[1])
     return isinstance(record, StagedBlock) and record.kind != POLLED
 
 
 class _Pack(beam.DoFn):
     def process(
         self, record: Any, window: BoundedWindow = beam.DoFn.WindowParam
-    ) -> Iterator[tuple[bytes, tuple[int, bytes]]]:
+    ) -> Iterator[tuple[bytes, Item]]:
         yield pack(record, window.end.micros)
 
 
@@ -431,7 +451,7 @@ class _Commit(beam.DoFn):
 
     def process(
         self,
-        element: tuple[bytes, tuple[int, bytes]],
+        element: tuple[bytes, Item],
         items: Any = beam.DoFn.StateParam(ITEMS),
         end: Any = beam.DoFn.TimerParam(END),
     ) -> None:
@@ -450,20 +470,20 @@ class _Commit(beam.DoFn):
         waiting = list(items.read())
         is_last = tag == _LAST
         until = max((end for end, _ in waiting), default=0) if is_last else int(tag)
-        ready = [item for end_micros, item in waiting if end_micros <= until]
+        ready = [item for item in waiting if item[0] <= until]
         is_patient = until - (committed.read() or 0) < _QUIET_MICROS and not is_last
         if not ready or (is_patient and not any(map(is_news, ready))):
             return
         published = in_a_thread(partial(self._commit, ready, Timestamp(micros=until)))
         committed.write(until)
         items.clear()
-        for end_micros, item in waiting:
-            if end_micros > until:
-                items.add((end_micros, item))
+        for item in waiting:
+            if item[0] > until:
+                items.add(item)
         if published is not None:
             yield published
 
-    def _commit(self, items: Sequence[bytes], until: Timestamp) -> Published | None:
+    def _commit(self, items: Sequence[Item], until: Timestamp) -> Published | None:
         """Commit, and be patient with a store that is out of reach for a while."""
         for seconds in self._plan.patience_seconds:
             try:
