@@ -15,10 +15,12 @@ from unittest.mock import patch
 import pyarrow as pa
 
 from docs.queries import ACROSS_SCHEMAS, FINISHED_RUNS, OPENING, READING
+from pipelines.metrics_server import EXPOSED
 from schemas.arrow import ARTICLES, DUPLICATES, FAILURES
 from schemas.records import REASONS
 from transforms import http_caching
 from transforms.http_client import HttpSettings
+from transforms.measures import MEASURES
 from transforms.parsed_feeds import MAX_ITEMS
 from transforms.robots import MAX_ROBOTS_BYTES, MAX_ROBOTS_REDIRECTS
 
@@ -198,7 +200,29 @@ def waits_table() -> str:
     return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])
 
 
-COMMANDS = ("ingest", "feeds", "compact", "replay", "verify")
+def metrics_table() -> str:
+    """A Markdown table of what Prometheus is told, but for the stages."""
+    lines = ["| metric | kind | labels | meaning |", "|---|---|---|---|"]
+    for one in EXPOSED.values():
+        if not one.name.startswith("newsbeam_stage_"):
+            labels = ", ".join(f"`{label}`" for label in one.labels)
+            lines.append(f"| `{one.name}` | {one.kind} | {labels} | {one.meaning} |")
+    return "\n".join(lines)
+
+
+def stages_table() -> str:
+    """A Markdown table of what the stages count, and as what Prometheus is told of it."""
+    lines = ["| in Beam | kind | counted in | meaning | for Prometheus |", "|---|---|---|---|---|"]
+    told = [name for name in EXPOSED if name.startswith("newsbeam_stage_")]
+    for measure, name in zip(MEASURES.values(), told, strict=True):
+        lines.append(
+            f"| `{measure.name}` | {measure.kind} | {measure.stage} | {measure.meaning} "
+            f"| `{name}` |"
+        )
+    return "\n".join(lines)
+
+
+COMMANDS = ("ingest", "stream", "feeds", "compact", "replay", "verify")
 
 
 def help_text(command: str) -> str:
@@ -220,6 +244,8 @@ def parts() -> dict[str, str]:
         "duplicates": column_table(DUPLICATES),
         "failures": column_table(FAILURES),
         "reasons": reason_table(),
+        "metrics": metrics_table(),
+        "stages": stages_table(),
         "http-limits": limits_table(),
         "feed-waits": waits_table(),
         "readers": reader_lines(),

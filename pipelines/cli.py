@@ -50,6 +50,7 @@ from pipelines.stream import (
     StreamConfig,
     stream,
 )
+from pipelines.stream_view import to_stream_watch, watching_stream
 from pipelines.subscriptions import read_subscriptions
 from pipelines.verify import require_dataset, show_verify, verify
 from schemas.records import REASONS
@@ -204,6 +205,16 @@ def _add_stream(commands: Any) -> None:
         default=DEFAULT_COMPACT_AFTER,
         metavar="N",
         help="compact each partition that has N files or more (default: %(default)s)",
+    )
+    command.add_argument(
+        "--metrics-log",
+        metavar="FILE",
+        help="append what each commit was, and how late, as JSON lines",
+    )
+    command.add_argument(
+        "--metrics-port",
+        metavar="[ADDRESS:]PORT",
+        help="let Prometheus ask at this port, of this machine alone unless an address is given",
     )
     _add_waiting(command)
     _add_output(command)
@@ -637,7 +648,10 @@ def _stream(arguments: argparse.Namespace, beam_options: Sequence[str], say: _Sp
     for note in read_subscriptions(arguments.feeds).notes:
         say.note(note)
     _ask_for_contact(config.ingest, say)
-    report = stream(config, notify=say.note)
+    watch = to_stream_watch(arguments.metrics_log, arguments.metrics_port)
+    console = None if say.quiet else say.errors
+    with watching_stream(watch, console, say.note) as observer:
+        report = stream(config, notify=say.note, observer=observer)
     say.result(report.summary(), lambda console: console.print_json(data=report.summary()))
     return DONE if report.is_whole else INTERRUPTED
 

@@ -47,6 +47,7 @@ from apache_beam.transforms.userstate import (
 from apache_beam.transforms.window import BoundedWindow, GlobalWindow, GlobalWindows
 from apache_beam.utils.timestamp import Timestamp
 
+from pipelines.beam_metrics import Distribution, Measured, hand_on
 from pipelines.compact import compact
 from pipelines.config import IngestConfig
 from pipelines.dataset import Dataset, PublishError, Snapshot
@@ -54,7 +55,7 @@ from pipelines.feed_memory import encode_memory, memory_path, read_memory
 from pipelines.ingest import RunPlan
 from pipelines.live import FeedCounts, rows_by_feed, with_rows
 from pipelines.lock import current_lease
-from pipelines.recall import stream_folder
+from pipelines.recall import drained_path, stream_folder
 from pipelines.run import Clock, RunReport, data_files, new_run_id
 from pipelines.staged import RunState
 from pipelines.steps import Outcome, RunFailedError, Steps, Watch
@@ -71,6 +72,7 @@ from schemas.records import (
 from transforms.compaction import open_parquet
 from transforms.ledger import balance_entries
 from transforms.listing import with_outcomes
+from transforms.measures import summed_lags
 from transforms.reading import ReadLimits
 from transforms.slicing import FETCHED, POLLED
 from transforms.staging import paths_of_block, read_records
@@ -117,6 +119,8 @@ class Published:
 
     number: int
     summary: Mapping[str, Any]
+    measured: Measured
+    """What its steps have counted."""
 
 
 # ── one commit ──────────────────────────────────────────────────────────────────────────────────
@@ -187,10 +191,25 @@ class Committer:
             files=outcome.files,
             feeds=_counts(plan.config, memories, polled, fetched),
         )
+        milliseconds = round(report.seconds * 1_000)
+        once = Distribution(1, milliseconds, milliseconds, milliseconds)
+        own = Measured({"commits_published": 1}, {"commit_milliseconds": once})
+        measured = outcome.measured + own
         stream = {
             "id": plan.stream_id,
             "until_micros": until.micros,
             "blocks": [_name(block) for block in blocks],
+            "polls": {
+                "count": len(polled),
+                "unchanged": sum(one.is_unchanged for one in polled),
+                "failed": sum(bool(one.memory.reason) for one in polled),
+            },
+            "feeds_failing": sum(
+                memories[one.url].failures > 0
+                for one in plan.config.subscriptions
+                if one.url in memories
+            ),
+            "measured": measured.plain(),
             **lags(store, state.files, outcome.files, until, plan.clock()),
         }
         summary = {**report.summary(), "stream": stream}
@@ -206,7 +225,7 @@ class Committer:
         store.delete(path for block in blocks for path in paths_of_block(block))
         if plan.config.compact_after is not None:
             compact(self._dataset, min_files=plan.config.compact_after)
-        return Published(commit.number, summary)
+        return Published(commit.number, summary, measured)
 
     def _new(self, items: Iterable[Item]) -> list[StagedBlock | LedgerEntry]:
         """The records of windows that no commit has yet."""
@@ -363,8 +382,8 @@ def lags(
     recent = [lag for lag in published if 0 <= lag < _DAY_SECONDS]
     return {
         "watermark_lag_seconds": round((moment - until.micros) / 1e6, 3),
-        "observed_lag_seconds": _quantiles(observed),
-        "feed_lag_seconds": _quantiles(recent),
+        "observed_lag_seconds": summed_lags(observed),
+        "feed_lag_seconds": summed_lags(recent),
     }
 
 
@@ -471,17 +490,19 @@ class _Commit(beam.DoFn):
         is_last = tag == _LAST
         until = max((end for end, _ in waiting), default=0) if is_last else int(tag)
         ready = [item for item in waiting if item[0] <= until]
-        is_patient = until - (committed.read() or 0) < _QUIET_MICROS and not is_last
-        if not ready or (is_patient and not any(map(is_news, ready))):
-            return
-        published = in_a_thread(partial(self._commit, ready, Timestamp(micros=until)))
-        committed.write(until)
-        items.clear()
-        for item in waiting:
-            if item[0] > until:
-                items.add(item)
-        if published is not None:
-            yield published
+        is_due = is_last or until - (committed.read() or 0) >= _QUIET_MICROS
+        if ready and (is_due or any(map(is_news, ready))):
+            published = in_a_thread(partial(self._commit, ready, Timestamp(micros=until)))
+            committed.write(until)
+            items.clear()
+            for item in waiting:
+                if item[0] > until:
+                    items.add(item)
+            if published is not None:
+                hand_on(published.measured)
+                yield published
+        if is_last:
+            self._plan.store.write(drained_path(self._plan.stream_id), b"")
 
     def _commit(self, items: Sequence[Item], until: Timestamp) -> Published | None:
         """Commit, and be patient with a store that is out of reach for a while."""

@@ -21,7 +21,8 @@ from schemas.records import FeedMemory
 from transforms.seen_pages import SeenPages
 from transforms.storage import Store
 
-_COMPACTION_SECONDS = 60
+COMPACTION_SECONDS = 60.0
+"""For how long a file may be gone before the commit that removed it is listed."""
 _LOOK_SECONDS = 0.2
 STREAMS = "stream-"
 """What the names of streams' folders begin with, among those of runs that begin with a digit."""
@@ -37,6 +38,11 @@ def stop_path(stream_id: str) -> str:
     return f"{stream_folder(stream_id)}/stop"
 
 
+def drained_path(stream_id: str) -> str:
+    """The file that says that all of a stream is committed, relative to the dataset."""
+    return f"{stream_folder(stream_id)}/drained"
+
+
 def clock_now() -> Timestamp:
     """The time now."""
     return Timestamp.from_utc_datetime(datetime.datetime.now(datetime.UTC))
@@ -49,12 +55,21 @@ class DatasetRecall:
         store: of the dataset.
         stream_id: of the stream.
         horizon_seconds: for how long a page counts as known.
+        patience_seconds: how long a file that is gone is looked for in commits to come.
     """
 
-    def __init__(self, store: Store, stream_id: str, horizon_seconds: int) -> None:
+    def __init__(
+        self,
+        store: Store,
+        stream_id: str,
+        horizon_seconds: int,
+        *,
+        patience_seconds: float = COMPACTION_SECONDS,
+    ) -> None:
         self._dataset = Dataset(store)
         self._stream_id = stream_id
         self._horizon_seconds = horizon_seconds
+        self._patience_seconds = patience_seconds
         self._snapshot: Snapshot | None = None
         self._until = Timestamp(0)
         self._pages = SeenPages(store)
@@ -92,7 +107,7 @@ class DatasetRecall:
 
     def _keep(self, since: Timestamp) -> None:
         """Have the addresses in recent files at hand, though files may be compacted meanwhile."""
-        ends_at = time.monotonic() + _COMPACTION_SECONDS
+        ends_at = time.monotonic() + self._patience_seconds
         while True:
             recent = self._known().since(since.micros)
             files = [(table, file.path) for table in TABLES for file in recent.table(table)]

@@ -13,13 +13,14 @@ import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
 
 from pipelines import known_rows
+from pipelines.beam_metrics import Measured, read_metrics
 from pipelines.config import IngestConfig
 from pipelines.dataset import DatasetError, PublishError, Snapshot
 from pipelines.ingest import (
@@ -92,6 +93,8 @@ class Outcome:
     balance: Balance
     blocks: list[StagedBlock]
     files: list[WrittenFile]
+    measured: Measured = field(default_factory=Measured)
+    """What the graphs of these steps have counted."""
 
 
 class Steps:
@@ -107,6 +110,7 @@ class Steps:
         self.workers = workers
         """Local processes for what follows."""
         self._store: Store = plan.store
+        self._measured = Measured()
 
     @property
     def watch(self) -> Watch:
@@ -170,7 +174,7 @@ class Steps:
         balance = _balance(sources, extracted, refused, written, files)
         if settled is not None:
             balance = add_balances([balance, settled])
-        return Outcome(balance, blocks, files)
+        return Outcome(balance, blocks, files, self._measured)
 
     def _decide(self, blocks: list[StagedBlock], snapshot: Snapshot) -> int:
         state = self._state
@@ -259,7 +263,10 @@ class Steps:
         pipeline = beam.Pipeline(runner=runner, options=options)
         build(pipeline)
         with noticing_refusals(self._store), noticing_lost_workers():
-            pipeline.run().wait_until_finish()
+            result = pipeline.run()
+            result.wait_until_finish()
+        if self._config.is_local:  # in process, or in processes that have told all by now
+            self._measured += read_metrics(result.metrics())
 
     def _report(self, path: str) -> Report:
         report = read_report(self._store, path)

@@ -30,9 +30,17 @@ from pipelines.config import IngestConfig, UsageError
 from pipelines.dataset import STAGING, Commit, Dataset
 from pipelines.ingest import RunPlan, build_stream
 from pipelines.lock import current_lease
-from pipelines.recall import STREAMS, DatasetRecall, clock_now, stop_path, stream_folder
+from pipelines.recall import (
+    STREAMS,
+    DatasetRecall,
+    clock_now,
+    drained_path,
+    stop_path,
+    stream_folder,
+)
 from pipelines.run import Clock, Notify, new_run_id, utc_now
 from pipelines.steps import RunFailedError, noticing_refusals
+from pipelines.stream_metrics import StreamObserver
 from schemas.records import Failure, Page
 from transforms.feed_session import SessionPlan
 from transforms.feed_source import SourcePlan
@@ -47,6 +55,8 @@ DEFAULT_RUNNER = "--runner=PrismRunner"
 _LEAVE_HOST_SECONDS = 300.0
 _ROBOTS_SECONDS = 86_400.0
 _LOOK_SECONDS = 0.5
+_END_SECONDS = 10.0
+"""How long a job is waited for that has nothing left to do."""
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _RESTORING = ("--savepoint_path", "--savepointPath")
 """Options by which Flink goes on from what it has kept."""
@@ -114,6 +124,7 @@ def stream(
     clock: Clock = utc_now,
     notify: Notify = lambda _: None,
     tell: Tell = lambda _: None,
+    observer: StreamObserver | None = None,
 ) -> StreamReport:
     """Read feeds and commit what they give, until asked to end by a signal.
 
@@ -140,15 +151,27 @@ def stream(
         options.view_as(StandardOptions).streaming = True
         pipeline = beam.Pipeline(options=options)
         build(pipeline, config, dataset, stream_id, clock)
+        observer = observer or StreamObserver()
         result = pipeline.run()
+        requests.listen()
+        engine = str(options.view_as(StandardOptions).runner)
+        observer.begin(stream_id, engine, len(config.ingest.subscriptions))
         notify(f"stream {stream_id} has begun")
-        watch = _Watch(dataset, head, tell)
+
+        def told(commit: Commit) -> None:
+            observer.tell(commit)
+            tell(commit)
+
+        watch = _Watch(dataset, stream_id, head, told)
 
         def ask_to_end() -> None:
             notify("ending: what is under way is committed first; once more ends it at once")
             dataset.store.write(stop_path(stream_id), b"")
 
-        is_whole = _wait(result, ask_to_end, requests, watch)
+        try:
+            is_whole = _wait(result, ask_to_end, requests, watch, observer)
+        finally:
+            observer.end()
         if is_whole:
             dataset.store.delete_folder(stream_folder(stream_id))
         return StreamReport(
@@ -225,12 +248,17 @@ def _sweep(dataset: Dataset) -> None:
 class _Watch:
     """Follows the dataset's commits."""
 
-    def __init__(self, dataset: Dataset, head: int, tell: Tell) -> None:
+    def __init__(self, dataset: Dataset, stream_id: str, head: int, tell: Tell) -> None:
         self.commits = 0
         self.rows = {"articles": 0, "duplicates": 0, "failures": 0}
         self._dataset = dataset
+        self._stream_id = stream_id
         self._head = head
         self._tell = tell
+
+    def is_drained(self) -> bool:
+        """Whether all that the stream has read is committed."""
+        return self._dataset.store.exists(drained_path(self._stream_id))
 
     def look(self) -> None:
         """Tell of the commits that have come."""
@@ -249,22 +277,30 @@ def _wait(
     ask_to_end: Callable[[], None],
     requests: _Requests,
     watch: _Watch,
+    observer: StreamObserver,
 ) -> bool:
     """Wait for the job to end, handing on the wish that it does; whether it was let come to it."""
+    drained_at: float | None = None
     is_told = False
     while not PipelineState.is_terminal(result.state):
         requests.heard.wait(_LOOK_SECONDS)
         watch.look()
+        observer.look(result)
         if requests.count and not is_told:
             ask_to_end()
             is_told = True
             requests.heard.clear()
-        if requests.count > 1:
+        if is_told and drained_at is None and watch.is_drained():
+            drained_at = time.monotonic()
+        # With checkpoints Flink keeps a job although it has come to its end.
+        is_idle = drained_at is not None and time.monotonic() > drained_at + _END_SECONDS
+        if requests.count > 1 or is_idle:
             result.cancel()
             watch.look()
-            return False
+            return is_idle
     watch.look()
-    if result.state != PipelineState.DONE:
+    observer.look(result, is_last=True)
+    if drained_at is None and result.state != PipelineState.DONE:
         raise RunFailedError(_reason(result))
     return True
 
@@ -287,8 +323,12 @@ class _Requests:
         self.heard = threading.Event()
 
     def __enter__(self) -> _Requests:
-        self._before = [signal.signal(number, self._handle) for number in _SIGNALS]
+        self._before = self.listen()
         return self
+
+    def listen(self) -> list[Any]:
+        """Hear the signals, instead of whoever does; Beam's job servers end at SIGINT."""
+        return [signal.signal(number, self._handle) for number in _SIGNALS]
 
     def __exit__(self, *_: object) -> None:
         for number, handler in zip(_SIGNALS, self._before, strict=True):

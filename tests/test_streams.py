@@ -215,3 +215,41 @@ def test_a_second_stream_on_a_dataset_is_refused(sites: GrowingSites, tmp_path: 
         assert "is locked" in errors
         assert "Traceback" not in errors
         stream.end()
+
+
+def busy_task_manager(cluster: engines.FlinkCluster) -> int:
+    """The number of one on which the job's tasks run."""
+    slots = [
+        (one["slotsNumber"] - one["freeSlots"], int(one["id"].rpartition("-")[2]))
+        for one in cluster.ask("/taskmanagers")["taskmanagers"]
+    ]
+    return max(slots)[1]
+
+
+@pytest.mark.slow
+def test_a_stream_recovers_from_its_checkpoint_where_a_task_manager_is_killed(
+    sites: GrowingSites, tmp_path: Path
+) -> None:
+    expected = batches(sites, tmp_path / "batch")
+    with (
+        engines.flink_cluster(tmp_path / "cluster") as cluster,
+        engines.worker_pool(tmp_path / "workers") as pool,
+    ):
+        options = engines.options("flink-cluster", tmp_path, cluster=cluster, workers=pool.address)
+        with streaming(sites, tmp_path, [*options, "--checkpointing_interval=2000"]) as stream:
+            for number, (state, counts) in enumerate(zip(STATES, expected, strict=True)):
+                state(sites)
+                if number in (1, 3):
+                    job = cluster.jobs()[-1]["jid"]
+                    done = cluster.checkpoints(job)["counts"]["completed"]
+                    stream.wait_until(
+                        lambda: cluster.checkpoints(job)["counts"]["completed"] > done,  # noqa: B023
+                        "another checkpoint",
+                    )
+                    cluster.kill_task_manager(busy_task_manager(cluster))
+                    cluster.start_task_manager()
+                stream.wait_for_rows(counts)
+            assert cluster.checkpoints(job)["counts"]["restored"] == 2
+            summary = stream.end()
+    assert summary["drained"]
+    assert_same(stream.folder, tmp_path / "batch")

@@ -72,5 +72,6 @@ Writing and accounting
     ``compaction``     sorted Parquet: merging many files into few, in row groups
     ``accounts``       the lines of the run's account
     ``ledger``         ``BalanceLedger``: nothing lost, nothing silent
+    ``measures``       what the stages count, and how lags are summed up
     ``progress``       ``TallyProgress``: what a person watches meanwhile
 """

@@ -37,11 +37,13 @@ import apache_beam as beam
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+from apache_beam.metrics import Metrics
 from apache_beam.pvalue import PCollection
 
 from schemas.records import StagedBlock
 from transforms.buckets import Span, candidate_pairs
 from transforms.likeness import DEFAULT_THRESHOLD
+from transforms.measures import NAMESPACE
 from transforms.staging import PRINTS, read_columns, ref_of
 from transforms.storage import Store
 from transforms.text_keys import (
@@ -228,8 +230,12 @@ def distinct_pairs(packed: Iterable[bytes]) -> npt.NDArray[np.int64]:
     return pairs[is_new]
 
 
+_PAIRS_FOUND = Metrics.counter(NAMESPACE, "pairs_found")
+
+
 def _once(group: tuple[int, Iterable[bytes]]) -> Iterator[tuple[int, bytes]]:
     pairs = distinct_pairs(group[1])
+    _PAIRS_FOUND.inc(len(pairs))
     for start in range(0, len(pairs), _PAIRS_PER_ELEMENT):
         yield group[0], pairs[start : start + _PAIRS_PER_ELEMENT].tobytes()
 

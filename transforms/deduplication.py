@@ -21,11 +21,13 @@ from dataclasses import dataclass
 import apache_beam as beam
 import numpy as np
 import numpy.typing as npt
+from apache_beam.metrics import Metrics
 from apache_beam.pvalue import PCollection
 
 from schemas.records import Fingerprint, StagedBlock, Verdict
 from transforms.clusters import connected_components, settle_component
 from transforms.likeness import DEFAULT_THRESHOLD, ComparedText, compare, kind_of
+from transforms.measures import NAMESPACE
 from transforms.staging import RowCache, compared_prints
 from transforms.storage import Store
 
@@ -55,6 +57,10 @@ def verified(pairs: Pairs, prints: RowCache[Fingerprint], threshold: float) -> P
     return pairs[linked]
 
 
+_PAIRS_COMPARED = Metrics.counter(NAMESPACE, "pairs_compared")
+_PAIRS_LINKED = Metrics.counter(NAMESPACE, "pairs_linked")
+
+
 class _Verify(beam.DoFn):
     def __init__(self, store: Store, threshold: float) -> None:
         self._store = store
@@ -64,7 +70,10 @@ class _Verify(beam.DoFn):
         self, group: tuple[int, bytes], blocks: Sequence[StagedBlock]
     ) -> Iterator[tuple[int, bytes]]:
         prints = compared_prints(self._store, blocks)
-        links = verified(_unpacked([group[1]]), prints, self._threshold)
+        pairs = _unpacked([group[1]])
+        links = verified(pairs, prints, self._threshold)
+        _PAIRS_COMPARED.inc(len(pairs))
+        _PAIRS_LINKED.inc(len(links))
         if len(links):
             yield 0, links.tobytes()
 

@@ -12,16 +12,19 @@ entity model is given at a time; they never show in the result.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import apache_beam as beam
+from apache_beam.metrics import Metrics
 from apache_beam.pvalue import PCollection
 from apache_beam.utils.shared import Shared
 
 from schemas.records import EnrichedArticle, UniqueArticle
 from transforms.entities import EntityRecognizer
 from transforms.language import Identifier, identify_language, load_identifier
+from transforms.measures import NAMESPACE
 from transforms.topics import MODEL_VERSION, TopicModel, classify_topics
 
 BATCH_ARTICLES = 16
@@ -81,6 +84,9 @@ def enrich_articles(models: Models, batch: Sequence[UniqueArticle]) -> Iterator[
 
 
 _SHARED_MODELS = Shared()
+_ARTICLES_ENRICHED = Metrics.counter(NAMESPACE, "articles_enriched")
+_ENRICH_MILLISECONDS = Metrics.distribution(NAMESPACE, "enrich_milliseconds")
+_ENTITIES_FOUND = Metrics.counter(NAMESPACE, "entities_found")
 
 
 class _Enrich(beam.DoFn):
@@ -91,7 +97,12 @@ class _Enrich(beam.DoFn):
     def process(self, batch: Sequence[UniqueArticle]) -> Iterator[EnrichedArticle]:
         if self._models is None:  # not in setup: a run that finds nothing new need not wait
             self._models = self._shared.acquire(load_models)
-        yield from enrich_articles(self._models, batch)
+        began = time.perf_counter()
+        enriched = list(enrich_articles(self._models, batch))
+        _ENRICH_MILLISECONDS.update(round((time.perf_counter() - began) * 1_000))
+        _ARTICLES_ENRICHED.inc(len(enriched))
+        _ENTITIES_FOUND.inc(sum(len(article.entities) for article in enriched))
+        yield from enriched
 
 
 @dataclass

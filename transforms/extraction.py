@@ -11,16 +11,19 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import apache_beam as beam
+from apache_beam.metrics import Metrics
 from apache_beam.pvalue import PCollection, TaggedOutput
 
 from schemas.records import Article, Failure, LedgerEntry, Page
 from transforms.accounts import close_page
 from transforms.decoding import UndecodableText, decode_text
+from transforms.measures import NAMESPACE
 from transforms.saved_pages import extract_feed_item, extract_page
 from transforms.segmentation import segment_dump
 
@@ -102,15 +105,29 @@ class Extracted(NamedTuple):
     ledger: PCollection[LedgerEntry]
 
 
+_PAGES_EXTRACTED = Metrics.counter(NAMESPACE, "pages_extracted")
+_PAGE_BYTES = Metrics.distribution(NAMESPACE, "page_bytes")
+_EXTRACT_MILLISECONDS = Metrics.distribution(NAMESPACE, "extract_milliseconds")
+_ARTICLES_FOUND = Metrics.counter(NAMESPACE, "articles_found")
+_FAILURES_FOUND = Metrics.counter(NAMESPACE, "failures_found")
+
+
 class _Extract(beam.DoFn):
     FAILURE = "failure"
     LEDGER = "ledger"
 
     def process(self, page: Page) -> Iterator[Article | TaggedOutput]:
+        began = time.perf_counter()
         units = [
             unit if isinstance(unit, Article) else with_page(unit, page)
             for unit in extract_articles(page)
         ]
+        _EXTRACT_MILLISECONDS.update(round((time.perf_counter() - began) * 1_000))
+        found = sum(isinstance(unit, Article) for unit in units)
+        _PAGES_EXTRACTED.inc()
+        _PAGE_BYTES.update(len(page.content))
+        _ARTICLES_FOUND.inc(found)
+        _FAILURES_FOUND.inc(len(units) - found)
         for unit in units:
             yield unit if isinstance(unit, Article) else TaggedOutput(self.FAILURE, unit)
         yield TaggedOutput(self.LEDGER, close_page(page.origin, len(units)))

@@ -17,6 +17,7 @@ import hashlib
 import heapq
 import itertools
 import threading
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -39,6 +40,7 @@ from schemas.records import (
 from transforms.addresses import authority_of, may_share_secrets
 from transforms.asking import ask_feed, jitter_of
 from transforms.following import FetchPlan, ReadContent, ask_for_page, fetched_from
+from transforms.http_caching import MAX_RETRY_AFTER_SECONDS
 from transforms.http_client import HttpClient, HttpSettings
 from transforms.listing import digest_poll, is_due, is_to_be_tried, with_outcomes
 from transforms.seen_pages import is_known
@@ -51,7 +53,11 @@ PUT_OFF_SECONDS = 60
 """After which a feed or link is tried again whose host is not to be asked now."""
 LOOK_SECONDS = 1.0
 """How often the dataset is asked whether it has a new commit."""
+IDLE_SECONDS = 120.0
+"""Since when nobody has taken a batch, before no further request begins: as on a worker whose part
+another has taken over."""
 _RECORD_BYTES = 1_024
+_BEGINNING = Timestamp(0)
 
 Clock = Callable[[], Timestamp]
 Job = Callable[[], Awaitable[None]]
@@ -89,6 +95,9 @@ class SessionPlan:
     read_content: ReadContent
     clock: Clock
     polls_all: bool = False
+    look_seconds: float = LOOK_SECONDS
+    max_waiting_bytes: int = MAX_WAITING_BYTES
+    idle_seconds: float = IDLE_SECONDS
 
 
 class Reading(NamedTuple):
@@ -145,6 +154,10 @@ def _hash_of(origin: str) -> int:
     return int.from_bytes(digest[:8], "big", signed=True)
 
 
+class SessionClosedError(RuntimeError):
+    """A batch is waited for of a session that was closed: another has taken its place."""
+
+
 class Batch(NamedTuple):
     """What is given at a time."""
 
@@ -158,11 +171,19 @@ class Batch(NamedTuple):
 
 @dataclass
 class _Host:
-    """What waits for a host."""
+    """What waits for a host; feeds go before pages."""
 
-    jobs: deque[Job] = field(default_factory=deque)
+    feeds: deque[Job] = field(default_factory=deque)
+    pages: deque[Job] = field(default_factory=deque)
     active: int = 0
     """How many of them are under way."""
+
+    def next(self) -> Job | None:
+        """The job whose turn it is."""
+        for jobs in (self.feeds, self.pages):
+            if jobs:
+                return jobs.popleft()
+        return None
 
 
 class FeedSession:
@@ -171,9 +192,10 @@ class FeedSession:
     Args:
         subscriptions: the feeds.
         plan: how to ask.
-        recall: what the dataset remembers; used by the session's thread alone.
+        recall: what the dataset remembers; used by one thread at a time.
         taken: what was given away before, as ``Taken.moments`` has it.
         position: number of the batch that is asked for first.
+        since: the watermark up to there; nothing is observed before, whatever the clock says.
     """
 
     def __init__(
@@ -183,6 +205,8 @@ class FeedSession:
         recall: Recall,
         taken: Mapping[int, int],
         position: int,
+        *,
+        since: Timestamp = _BEGINNING,
     ) -> None:
         self._subscriptions = {one.url: one for one in subscriptions}
         self._plan = plan
@@ -195,7 +219,8 @@ class FeedSession:
         """A runner may ask for a batch twice at once."""
         self._lock = threading.Condition()
         # Under the lock:
-        self._now = Timestamp(0)
+        self._now = since
+        self._taken_at = time.monotonic()
         self._waiting: deque[Reading] = deque()
         self._waiting_bytes = 0
         self._open: dict[int, Timestamp] = {}
@@ -205,6 +230,7 @@ class FeedSession:
         self._given_away = Taken(taken)
         self._error: BaseException | None = None
         self._has_ended = False
+        self._has_raised = False
         # Of the session's thread:
         self._memories: dict[str, FeedMemory] = {}
         self._due: list[tuple[Timestamp, str]] = []
@@ -214,6 +240,9 @@ class FeedSession:
         self._numbers = itertools.count()
         self._hosts: dict[str, _Host] = {}
         self._is_ending = False
+        self._committed_until = _BEGINNING
+        self._recalling = asyncio.Lock()
+        """Held from when the dataset is asked to when what it says is acted upon."""
 
     # ── for who takes ───────────────────────────────────────────────────────────────────────────
 
@@ -222,10 +251,9 @@ class FeedSession:
         self._thread.start()
 
     def can_give(self, position: int) -> bool:
-        """Whether a batch is the next one, or the one that was given last."""
-        return position == self._position or (
-            self._batch is not None and position == self._position - 1
-        )
+        """Whether a batch is the next one, or the one that was given last; none after an error."""
+        is_last = self._batch is not None and position == self._position - 1
+        return not self._has_raised and (position == self._position or is_last)
 
     def take(self, position: int, wait_seconds: float) -> Batch:
         """The batch of a position; the next one, or the one that was given last once more.
@@ -236,6 +264,7 @@ class FeedSession:
 
         Raises:
             ValueError: for any other position (``can_give``).
+            SessionClosedError: if it was closed.
         """
         with self._taking:
             if not self.can_give(position):
@@ -249,7 +278,9 @@ class FeedSession:
         self._is_running.wait()
         with self._lock:
             self._lock.wait_for(lambda: self._waiting or self._has_ended, timeout=wait_seconds)
+            self._taken_at = time.monotonic()
             if self._error is not None:
+                self._has_raised = True
                 raise self._error
             readings = list(self._first_ones())
             for reading in readings:
@@ -287,7 +318,7 @@ class FeedSession:
         try:
             asyncio.run(self._main())
         except asyncio.CancelledError:
-            pass
+            error = SessionClosedError("the session was closed")
         except BaseException as raised:  # noqa: BLE001 - it is raised where batches are taken
             error = _first_of(raised)
         self._is_running.set()
@@ -305,8 +336,8 @@ class FeedSession:
         await self._work
 
     async def _session(self) -> None:
-        await asyncio.to_thread(self._recall.refresh)
-        self._memories = dict(self._recall.memories())
+        await self._look()
+        self._memories = dict(await asyncio.to_thread(self._recall.memories))
         now = self._plan.clock()
         for url in self._subscriptions:
             is_soon = is_due(self._memory(url), now, polls_all=self._plan.polls_all)
@@ -318,23 +349,24 @@ class FeedSession:
             while not self._is_ending:
                 self._ask_due_feeds()
                 await self._follow(list(self._due_links()))
-                await asyncio.sleep(LOOK_SECONDS)
+                await asyncio.sleep(self._plan.look_seconds)
                 await self._look()
-            # What waits goes to whoever comes next, by the feeds' memory.
-            for host in self._hosts.values():
-                host.jobs.clear()
 
     def _memory(self, url: str) -> FeedMemory:
         return self._memories.get(url) or FeedMemory(url)
 
     async def _look(self) -> None:
         """What has been committed meanwhile, and whether this is to end."""
-        self._is_ending = await asyncio.to_thread(self._recall.is_over)
-        if await asyncio.to_thread(self._recall.refresh):
+        async with self._recalling:
+            self._is_ending = await asyncio.to_thread(self._recall.is_over)
+            await asyncio.to_thread(self._recall.refresh)
             until = self._recall.committed_until()
-            with self._lock:
-                self._given.drop_before(until)
-                self._given_away.drop_before(until)
+            if until > self._committed_until:
+                self._committed_until = until
+                with self._lock:
+                    self._given.drop_before(until)
+                    self._given_away.drop_before(until)
+        self._account()
 
     # ── feeds ───────────────────────────────────────────────────────────────────────────────────
 
@@ -342,7 +374,7 @@ class FeedSession:
         now = self._plan.clock()
         while self._due and self._due[0][0] <= now:
             url = heapq.heappop(self._due)[1]
-            self._put(self._memory(url).address or url, partial(self._poll, url), is_first=True)
+            self._put(self._memory(url).address or url, partial(self._poll, url), is_feed=True)
 
     async def _poll(self, url: str) -> None:
         due = DueFeed(self._subscriptions[url], self._memory(url))
@@ -364,7 +396,10 @@ class FeedSession:
             pending = (*polled.memory.pending, *polled.links)
             self._memories[url] = replace(polled.memory, pending=pending)
             due_at = polled.memory.due_at or now
-            heapq.heappush(self._due, (max(due_at, now + LOOK_SECONDS), url))
+            heapq.heappush(self._due, (max(due_at, now + self._plan.look_seconds), url))
+            if failures and polled.memory.reason and url in self._given:
+                # A commit has a failure of an origin once; that one will tell of this feed.
+                polled, failures = replace(polled, listed=0), ()
             self._give(Reading(now, polled, None, pages, failures))
         await self._follow(polled.links)
 
@@ -379,11 +414,15 @@ class FeedSession:
         """Have the pages of links asked for that nobody has yet."""
         if not links:
             return
-        seen = await asyncio.to_thread(self._recall.seen, {link.url for link in links})
+        async with self._recalling:
+            seen = await asyncio.to_thread(self._recall.seen, {link.url for link in links})
+            self._follow_unseen(links, seen)
+
+    def _follow_unseen(self, links: Sequence[LinkedItem], seen: Mapping[str, int]) -> None:
         now = self._plan.clock()
         for link in links:
-            if link.retry_at is not None and link.retry_at > now:
-                self._wait(link, link.retry_at)
+            if _is_early(link, now):
+                self._wait(link, link.retry_at or now)
             elif link.url in self._links:
                 self._links[link.url].append(link)
             elif link.url in self._given:
@@ -392,12 +431,12 @@ class FeedSession:
                 self._settle(FetchedLink(link, "known"))
             else:
                 self._links[link.url] = [link]
-                self._put(link.url, partial(self._fetch, link.url), is_first=False)
+                self._put(link.url, partial(self._fetch, link.url), is_feed=False)
 
     def _meet_again(self, link: LinkedItem, now: Timestamp) -> None:
         """A link to a page that was given, and is not committed yet."""
         if link.is_update or link.attempts:
-            self._wait(link, now + LOOK_SECONDS)
+            self._wait(link, now + self._plan.look_seconds)
         else:
             self._settle(FetchedLink(link, "same-page"))
 
@@ -410,10 +449,14 @@ class FeedSession:
         moment = self._plan.clock().to_utc_datetime(has_tz=True)
         asked = await ask_for_page(self._client, link, moment)
         with self._observing() as now:
-            others = [one for one in self._links.pop(url) if one.origin != link.origin]
+            others: list[LinkedItem] = []
             plan = FetchPlan(self._plan.settings, now, self._plan.read_content)
+            found = fetched_from(asked, others, plan)
             # Beside the event loop: a large page takes longer than other hosts may take.
-            for fetched in await asyncio.to_thread(list, fetched_from(asked, others, plan)):
+            first = await asyncio.to_thread(next, found)
+            # Only now, for another feed may have linked to the page meanwhile.
+            others += (one for one in self._links.pop(url) if one.origin != link.origin)
+            for fetched in (first, *found):
                 again = fetched.outcome.link
                 if is_to_be_tried(fetched.outcome):
                     self._wait(again, again.retry_at or now + PUT_OFF_SECONDS)
@@ -442,23 +485,25 @@ class FeedSession:
 
     # ── hosts ───────────────────────────────────────────────────────────────────────────────────
 
-    def _put(self, url: str, job: Job, *, is_first: bool) -> None:
-        """Let a job wait for its host; feeds go before pages."""
+    def _put(self, url: str, job: Job, *, is_feed: bool) -> None:
+        """Let a job wait for its host."""
         if self._is_ending:
             return
         name = authority_of(url)
         host = self._hosts.setdefault(name, _Host())
-        (host.jobs.appendleft if is_first else host.jobs.append)(job)
+        (host.feeds if is_feed else host.pages).append(job)
         if host.active < self._plan.settings.requests_per_host:
             host.active += 1
             self._group.create_task(self._serve(name, host))
 
     async def _serve(self, name: str, host: _Host) -> None:
-        while host.jobs:
+        while host.feeds or host.pages:
             await self._has_room.wait()
-            if not host.jobs:  # the host's other task took the last
+            # Asked to end, what waits goes to whoever comes next, by the feeds' memory.
+            job = None if self._is_ending else host.next()
+            if job is None:  # the host's other task took the last
                 break
-            await host.jobs.popleft()()
+            await job()
         host.active -= 1
         if not host.active:
             self._hosts.pop(name, None)
@@ -472,9 +517,12 @@ class FeedSession:
 
     @contextmanager
     def _observing(self) -> Iterator[Timestamp]:
-        """The time now; the watermark does not pass it before the block ends."""
+        """The time now, later than any other observation's, for an account is kept by it.
+
+        The watermark does not pass it before the block ends.
+        """
         with self._lock:
-            now = self._tick()
+            now = self._now = max(Timestamp(micros=self._now.micros + 1), self._plan.clock())
             number = next(self._numbers)
             self._open[number] = now
         try:
@@ -492,10 +540,16 @@ class FeedSession:
         self._account()
 
     def _account(self) -> None:
-        if self._waiting_bytes > MAX_WAITING_BYTES:
+        is_idle = time.monotonic() > self._taken_at + self._plan.idle_seconds
+        if self._waiting_bytes > self._plan.max_waiting_bytes or is_idle:
             self._has_room.clear()
         else:
             self._has_room.set()
+
+
+def _is_early(link: LinkedItem, now: Timestamp) -> bool:
+    """Whether a link is to wait; not where a clock must have been ahead that says so."""
+    return link.retry_at is not None and now < link.retry_at <= now + MAX_RETRY_AFTER_SECONDS
 
 
 def _first_of(error: BaseException) -> BaseException:

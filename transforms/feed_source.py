@@ -35,14 +35,16 @@ from apache_beam import pvalue
 from apache_beam.coders import Coder
 from apache_beam.io.iobase import RestrictionProgress, RestrictionTracker
 from apache_beam.io.watermark_estimators import ManualWatermarkEstimator
+from apache_beam.metrics import Metrics
 from apache_beam.pvalue import PBegin, PCollection
 from apache_beam.transforms.core import RestrictionProvider
 from apache_beam.transforms.window import TimestampedValue
-from apache_beam.utils.timestamp import Duration
+from apache_beam.utils.timestamp import Duration, Timestamp
 
 from schemas.records import Failure, FetchedLink, Page, PolledFeed, Subscription
 from transforms.accounts import GIVES_UNIT
 from transforms.feed_session import FeedSession, Reading, Recall, SessionPlan
+from transforms.measures import NAMESPACE
 
 BATCH_SECONDS = 1.0
 """How long a first reading is waited for before an empty batch is given."""
@@ -64,6 +66,8 @@ class Position:
     """What was given away before and is not committed: hashes of origins, and when each was
     observed (``feed_session.Taken``)."""
     is_end: bool = False
+    watermark_micros: int = 0
+    """Of the batches before: nothing that follows was observed earlier."""
 
 
 class PositionTracker(RestrictionTracker):
@@ -117,7 +121,7 @@ class PositionTracker(RestrictionTracker):
 
 class _PositionCoder(Coder):
     def encode(self, value: Position) -> bytes:
-        return pickle.dumps((value.number, value.taken, value.is_end))
+        return pickle.dumps((value.number, value.taken, value.is_end, value.watermark_micros))
 
     def decode(self, encoded: bytes) -> Position:
         return Position(*pickle.loads(encoded))
@@ -160,13 +164,15 @@ class _Kept:
 class _Sessions:
     """The sessions of this process, by stream: bundles come and go, a session stays."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        """In seconds; it never goes back."""
         self._lock = threading.Lock()
         self._kept: dict[str, _Kept] = {}
 
     def get(self, name: str) -> FeedSession | None:
         with self._lock:
-            now = time.monotonic()
+            now = self._clock()
             for other in [it for it, kept in self._kept.items() if it != name]:
                 if now > self._kept[other].taken_at + _ABANDONED_SECONDS:
                     self._kept.pop(other).session.close()
@@ -179,7 +185,7 @@ class _Sessions:
     def put(self, name: str, session: FeedSession) -> None:
         with self._lock:
             before = self._kept.pop(name, None)
-            self._kept[name] = _Kept(session, time.monotonic())
+            self._kept[name] = _Kept(session, self._clock())
         if before is not None:
             before.session.close()
 
@@ -231,6 +237,10 @@ def units_of(reading: Reading) -> int:
 
 _POSITIONS = beam.DoFn.RestrictionParam(_Positions())
 _WATERMARK = beam.DoFn.WatermarkEstimatorParam(ManualWatermarkEstimator.default_provider())
+_FEEDS_POLLED = Metrics.counter(NAMESPACE, "feeds_polled")
+_FEEDS_FAILED = Metrics.counter(NAMESPACE, "feeds_failed")
+_LINKS_FOLLOWED = Metrics.counter(NAMESPACE, "links_followed")
+_PAGES_FETCHED = Metrics.counter(NAMESPACE, "pages_fetched")
 
 
 class _ReadFeeds(beam.DoFn):
@@ -251,7 +261,9 @@ class _ReadFeeds(beam.DoFn):
     ) -> Iterator[TimestampedValue | pvalue.TaggedOutput]:
         at = tracker.current_restriction()
         batch = self._session(at).take(at.number, BATCH_SECONDS)
-        following = Position(at.number + 1, tuple(batch.taken.items()), batch.is_last)
+        following = Position(
+            at.number + 1, tuple(batch.taken.items()), batch.is_last, batch.watermark.micros
+        )
         if not tracker.try_claim(following):
             return
         for reading in batch.readings:
@@ -276,6 +288,7 @@ class _ReadFeeds(beam.DoFn):
             self._plan.make_recall(),
             dict(at.taken),
             at.number,
+            since=Timestamp(micros=at.watermark_micros),
         )
         _SESSIONS.put(name, session)
         session.start()
@@ -284,8 +297,12 @@ class _ReadFeeds(beam.DoFn):
     def _parts(self, reading: Reading) -> Iterator[tuple[str | None, Any]]:
         yield self.READ, ("source", key_of(reading), units_of(reading))
         if reading.polled is not None:
+            _FEEDS_POLLED.inc()
+            _FEEDS_FAILED.inc(int(bool(reading.polled.memory.reason)))
             yield self.POLLED, reading.polled
         if reading.fetched is not None:
+            _LINKS_FOLLOWED.inc()
+            _PAGES_FETCHED.inc(len(reading.pages))
             yield self.FETCHED, reading.fetched
         for page in reading.pages:
             yield None, page

@@ -14,15 +14,19 @@ from typing import NamedTuple
 
 import apache_beam as beam
 from apache_beam import pvalue
+from apache_beam.metrics import Metrics
 from apache_beam.pvalue import PCollection
 
 from schemas.records import Failure, FetchedLink, LinkedItem, Page
 from transforms.following import Asked, Fetched, FetchPlan, ask_for_page, fetched_from
 from transforms.http_client import HttpClient, Response
 from transforms.lanes import Work, lane_of, run_over_hosts, share_of
+from transforms.measures import NAMESPACE
 
 MAX_SECONDS = 1_800
 """How long after the first link of a run further ones are followed; the rest is deferred."""
+_LINKS_FOLLOWED = Metrics.counter(NAMESPACE, "links_followed")
+_PAGES_FETCHED = Metrics.counter(NAMESPACE, "pages_fetched")
 
 
 def fetch_pages(links: Iterable[LinkedItem], plan: FetchPlan) -> Iterator[Fetched]:
@@ -71,8 +75,10 @@ class _Fetch(beam.DoFn):
         # to a page it is taken for does not depend on chance.
         links = sorted(lane[1], key=lambda link: (link.url, link.origin))
         for outcome, unit in fetch_pages(links, self._plan):
+            _LINKS_FOLLOWED.inc(int(outcome.outcome != "deferred"))
             yield outcome
             if isinstance(unit, Page):
+                _PAGES_FETCHED.inc()
                 yield pvalue.TaggedOutput(self.PAGE, unit)
             elif unit is not None:
                 yield pvalue.TaggedOutput(self.FAILURE, unit)

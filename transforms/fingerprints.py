@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit, urlunsplit
 
 import apache_beam as beam
+from apache_beam.metrics import Metrics
 from apache_beam.pvalue import PCollection
 
 from schemas.records import Article, Fingerprint, FingerprintedArticle, PublicationDate
+from transforms.measures import NAMESPACE
 from transforms.page_metadata import name_key
 from transforms.shingles import print_text, title_key
 
@@ -104,12 +106,18 @@ def fingerprint_article(article: Article) -> Fingerprint:
     )
 
 
+_ARTICLES_FINGERPRINTED = Metrics.counter(NAMESPACE, "articles_fingerprinted")
+
+
+def _with_fingerprint(article: Article) -> FingerprintedArticle:
+    _ARTICLES_FINGERPRINTED.inc()
+    return FingerprintedArticle(article, fingerprint_article(article))
+
+
 @dataclass
 class FingerprintArticles(beam.PTransform):
     """``Article`` → ``FingerprintedArticle``."""
 
     def expand(self, articles: PCollection[Article]) -> PCollection[FingerprintedArticle]:
         """Apply ``fingerprint_article`` to each article."""
-        return articles | beam.Map(
-            lambda article: FingerprintedArticle(article, fingerprint_article(article))
-        ).with_output_types(FingerprintedArticle)
+        return articles | beam.Map(_with_fingerprint).with_output_types(FingerprintedArticle)

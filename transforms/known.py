@@ -24,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+from apache_beam.metrics import Metrics
 from apache_beam.pvalue import PCollection, TaggedOutput
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
@@ -51,6 +52,7 @@ from transforms.dataset_rows import (
     unpack_keys,
     what_is_sought,
 )
+from transforms.measures import NAMESPACE
 from transforms.staging import (
     PRINTS,
     failure_ids_of_block,
@@ -123,6 +125,9 @@ class Known(NamedTuple):
     """Rows that the run's texts could be copies of, and far ones; not yet numbered."""
 
 
+_FILES_SEARCHED = Metrics.counter(NAMESPACE, "files_searched")
+
+
 class _ReadKnown(beam.DoFn):
     BLOCK = "block"
 
@@ -141,6 +146,7 @@ class _ReadKnown(beam.DoFn):
     ) -> Iterator[KnownMatches | TaggedOutput]:
         if self._sought is None:
             self._sought = what_is_sought(keys, self._horizon_micros, canonical_ids)
+        _FILES_SEARCHED.inc()
         rereads: list[bytes] = []
         works: list[bytes] = []
         for found in look_into(self._store, file, self._sought):

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 import apache_beam as beam
 import numpy as np
+from apache_beam.metrics import Metrics
 from apache_beam.pvalue import DoOutputsTuple, PCollection, TaggedOutput
 
 from schemas.records import (
@@ -35,6 +36,7 @@ from schemas.records import (
 )
 from transforms import accounts
 from transforms.dataset_rows import print_rows
+from transforms.measures import NAMESPACE
 from transforms.page_metadata import name_key
 from transforms.staging import (
     PRINTS,
@@ -641,6 +643,11 @@ def settle_article(
     )
 
 
+_ARTICLES_UNCHANGED = Metrics.counter(NAMESPACE, "articles_unchanged")
+_ARTICLES_MERGED = Metrics.counter(NAMESPACE, "articles_merged")
+_COPIES_MERGED = Metrics.counter(NAMESPACE, "copies_merged")
+
+
 class _Merge(beam.DoFn):
     DUPLICATE = "duplicate"
     FAILURE = "failure"
@@ -668,6 +675,7 @@ class _Merge(beam.DoFn):
         for row, (article, fingerprint) in enumerate(texts):
             yield TaggedOutput(self.LEDGER, accounts.open_article(article))
             if row in verdicts.set_aside:
+                _ARTICLES_UNCHANGED.inc()
                 yield TaggedOutput(self.LEDGER, accounts.close_unchanged(fingerprint))
                 continue
             verdict = verdicts.of_row.get(row) or Verdict(
@@ -679,8 +687,10 @@ class _Merge(beam.DoFn):
             )
             settled = settle_article(article, fingerprint, verdict, siblings)
             if isinstance(settled, UniqueArticle):
+                _ARTICLES_MERGED.inc()
                 yield settled
             else:
+                _COPIES_MERGED.inc()
                 yield TaggedOutput(self.DUPLICATE, settled)
 
     def _failures(self, block: StagedBlock, verdicts: BlockVerdicts) -> Iterator[TaggedOutput]:

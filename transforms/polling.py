@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import apache_beam as beam
 from apache_beam import pvalue
+from apache_beam.metrics import Metrics
 from apache_beam.pvalue import PCollection
 from apache_beam.utils.timestamp import Timestamp
 
@@ -25,6 +26,10 @@ from transforms.asking import ask_feed, jitter_of
 from transforms.http_client import HttpClient, HttpSettings
 from transforms.lanes import Work, lane_of, run_over_hosts, share_of
 from transforms.listing import Answer, Digest, digest_poll
+from transforms.measures import NAMESPACE
+
+_FEEDS_POLLED = Metrics.counter(NAMESPACE, "feeds_polled")
+_FEEDS_FAILED = Metrics.counter(NAMESPACE, "feeds_failed")
 
 
 @dataclass(frozen=True)
@@ -90,6 +95,8 @@ class _Poll(beam.DoFn):
         self, lane: tuple[int, Iterable[DueFeed]]
     ) -> Iterator[PolledFeed | pvalue.TaggedOutput]:
         for polled, pages, failures in poll_feeds(lane[1], self._plan):
+            _FEEDS_POLLED.inc(int(not polled.is_put_off))
+            _FEEDS_FAILED.inc(int(bool(polled.memory.reason) and not polled.is_put_off))
             yield polled
             for page in pages:
                 yield pvalue.TaggedOutput(self.PAGE, page)

@@ -32,6 +32,7 @@ from urllib.parse import quote, unquote_to_bytes
 
 import apache_beam as beam
 from apache_beam import PCollection, pvalue
+from apache_beam.metrics import Metrics
 from apache_beam.transforms.window import GlobalWindows
 from apache_beam.utils.timestamp import Timestamp
 from apache_beam.utils.windowed_value import WindowedValue
@@ -48,6 +49,7 @@ from transforms.decoding import BinaryContent, UndecodableText, decode_text
 from transforms.feeds import EmptyFeed, MalformedFeed, holds_feed, read_feed
 from transforms.gunzip import GzipStream, Member
 from transforms.json_feeds import states_json_feed
+from transforms.measures import NAMESPACE
 from transforms.objects import ReadableStream, is_fetched_whole, is_url, open_object
 from transforms.sitemaps import SITEMAP_ROOTS
 
@@ -673,6 +675,9 @@ class ReadSources(NamedTuple):
     ``Source.key``."""
 
 
+_SOURCES_READ = Metrics.counter(NAMESPACE, "sources_read")
+
+
 class _ReadSource(beam.DoFn):
     """Reads one source after the other; of objects, the next ones are asked for meanwhile."""
 
@@ -718,6 +723,7 @@ class _ReadSource(beam.DoFn):
         for unit in read_source(source, self._observed_at, self._limits, open_source):
             units += 1
             yield unit if isinstance(unit, Page) else pvalue.TaggedOutput(FAILURES_TAG, unit)
+        _SOURCES_READ.inc()
         yield pvalue.TaggedOutput(SOURCES_READ_TAG, ("source", source.key, units))
 
 

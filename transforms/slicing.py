@@ -19,6 +19,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import apache_beam as beam
+from apache_beam.metrics import Metrics
 from apache_beam.pvalue import PCollection, TaggedOutput
 from apache_beam.transforms.window import BoundedWindow
 from apache_beam.utils.windowed_value import WindowedValue
@@ -33,6 +34,7 @@ from schemas.records import (
     StagedBlock,
 )
 from transforms import accounts
+from transforms.measures import NAMESPACE
 from transforms.staging import read_records, write_articles, write_failures, write_records
 from transforms.storage import Store
 
@@ -55,6 +57,10 @@ class _Kind(NamedTuple):
     write: Callable[[Store, str, list[Any]], StagedBlock]
     size_bytes: Callable[[Any], int]
     origin: Callable[[Any], str]
+
+
+_BLOCKS_STAGED = Metrics.counter(NAMESPACE, "blocks_staged")
+_ROWS_STAGED = Metrics.counter(NAMESPACE, "rows_staged")
 
 
 class _Stage(beam.DoFn):
@@ -91,6 +97,8 @@ class _Stage(beam.DoFn):
     def _write(self, waiting: _Waiting) -> tuple[StagedBlock, list[LedgerEntry]]:
         elements = waiting.elements
         block = self._kind.write(self._store, self._folder, elements)
+        _BLOCKS_STAGED.inc()
+        _ROWS_STAGED.inc(block.rows)
         return block, [accounts.close_staged(self._kind.origin(element)) for element in elements]
 
 

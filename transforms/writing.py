@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 
 import apache_beam as beam
 import pyarrow as pa
+from apache_beam.metrics import Metrics
 from apache_beam.pvalue import PCollection, TaggedOutput
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
@@ -42,6 +43,7 @@ from schemas.records import (
     WrittenFile,
 )
 from transforms.compaction import SORT_KEYS, merge_sorted, sort_rows, write_files
+from transforms.measures import NAMESPACE
 from transforms.staging import ROWS_PER_BATCH, ArrowRows, is_whole, paths_of_block
 from transforms.storage import Store
 
@@ -272,6 +274,11 @@ class Written(NamedTuple):
     ledger: PCollection[LedgerEntry]
 
 
+_ROWS_WRITTEN = Metrics.counter(NAMESPACE, "rows_written")
+_FILES_ASSEMBLED = Metrics.counter(NAMESPACE, "files_assembled")
+_FILE_BYTES = Metrics.distribution(NAMESPACE, "file_bytes")
+
+
 class _WriteRuns(beam.DoFn):
     LEDGER = "ledger"
 
@@ -328,6 +335,7 @@ class _WriteRuns(beam.DoFn):
         rows, self._tables = pa.concat_tables(self._tables), []
         closings, self._closings = self._closings, []
         name = _name_of(closing.key for closing in closings)
+        _ROWS_WRITTEN.inc(rows.num_rows)
         return write_run(self._store, self._folder, self._table, rows, name), closings
 
 
@@ -444,6 +452,12 @@ def _by_partition(chunk: pa.Table) -> Iterator[tuple[str, pa.Table]]:
         start += rows
 
 
+def _measured(file: WrittenFile) -> WrittenFile:
+    _FILES_ASSEMBLED.inc()
+    _FILE_BYTES.update(file.size_bytes)
+    return file
+
+
 @dataclass
 class AssembleTables(beam.PTransform):
     """``PartitionRange`` → ``WrittenFile`` below a staging folder, from all runs of a run."""
@@ -456,9 +470,13 @@ class AssembleTables(beam.PTransform):
     def expand(self, ranges: PCollection[PartitionRange]) -> PCollection[WrittenFile]:
         """Assemble each range on one worker."""
         store, runs, staging, run_id = self.store, self.runs, self.staging, self.run_id
-        return ranges | beam.FlatMap(
-            lambda wanted: assemble_range(store, runs, PartitionRange(*wanted), staging, run_id)
-        ).with_output_types(WrittenFile)
+        return (
+            ranges
+            | beam.FlatMap(
+                lambda wanted: assemble_range(store, runs, PartitionRange(*wanted), staging, run_id)
+            ).with_output_types(WrittenFile)
+            | "Measured" >> beam.Map(_measured).with_output_types(WrittenFile)
+        )
 
 
 # ── reports ─────────────────────────────────────────────────────────────────────────────────────

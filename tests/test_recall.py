@@ -1,0 +1,167 @@
+"""What a stream's reader is told of the dataset: commit by commit, and while it is compacted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+from apache_beam.utils.timestamp import Timestamp
+from source_factory import make_story
+from stream_factory import FEED, NOON, ScriptedStream, items_of, quiet_poll, reading_of
+
+from pipelines.committing import Committer
+from pipelines.compact import compact
+from pipelines.recall import STREAMS, DatasetRecall, clock_now, stop_path, stream_folder
+from transforms.storage import LocalStore
+
+HORIZON_SECONDS = 100 * 366 * 86_400
+"""So that whatever the day, what tests commit is within it."""
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> ScriptedStream:
+    return ScriptedStream(tmp_path / "dataset")
+
+
+def recall_of(run: ScriptedStream, stream_id: str = "") -> DatasetRecall:
+    return DatasetRecall(run.dataset.store, stream_id or run.stream_id, HORIZON_SECONDS)
+
+
+def commit(run: ScriptedStream, number: int) -> str:
+    """Commit a story and a poll in a window of their own; gives the page's address."""
+    end = 60 * (number + 1)
+    staged = [run.stage(reading_of(make_story(number), end - 10)), run.stage(quiet_poll(end - 5))]
+    assert Committer(run.plan).commit(items_of(*staged, until=end), NOON + end)
+    return f"https://press.example/stories/{number}"
+
+
+def test_a_dataset_that_is_not_there_yet_remembers_nothing(run: ScriptedStream) -> None:
+    recall = recall_of(run)
+    assert recall.refresh()
+    assert not recall.refresh()
+    assert recall.memories() == {}
+    assert recall.seen(["https://press.example/stories/1"]) == {}
+    assert recall.committed_until() == Timestamp(0)
+
+
+def test_each_new_commit_is_heard_of_once(run: ScriptedStream) -> None:
+    recall = recall_of(run)
+    recall.refresh()
+    for number in range(2):
+        url = commit(run, number)
+        assert recall.seen([url]) == {}  # not before it is looked for
+        assert recall.refresh()
+        assert not recall.refresh()
+        assert recall.seen([url, "https://press.example/no"]) == {
+            url: (NOON + 60 * (number + 1) - 10).micros
+        }
+        assert recall.committed_until() == NOON + 60 * (number + 1)
+        assert recall.memories()[FEED].articles == number + 1
+
+
+def test_what_was_committed_before_is_known_from_the_start(run: ScriptedStream) -> None:
+    url = commit(run, 0)
+    recall = recall_of(run)
+    assert recall.seen([url])
+    assert recall.memories()[FEED].polled_at == NOON + 55
+
+
+def test_a_page_that_was_seen_before_the_horizon_is_not_known(run: ScriptedStream) -> None:
+    url = commit(run, 0)
+    seconds = int((clock_now() - NOON).micros / 1e6)
+    store = run.dataset.store
+    assert not DatasetRecall(store, run.stream_id, max(1, seconds - 3_600)).seen([url]) or (
+        seconds < 3_600
+    )
+
+
+def test_only_its_own_commits_tell_a_stream_what_of_it_is_committed(run: ScriptedStream) -> None:
+    recall, others = recall_of(run), recall_of(run, "20261120T130000Z-000009")
+    recall.refresh()
+    others.refresh()
+    commit(run, 0)
+    assert others.refresh()
+    assert others.committed_until() == Timestamp(0)
+    recall.refresh()
+    assert recall.committed_until() == NOON + 60
+
+
+def test_a_window_that_is_committed_late_does_not_set_back_until_when_all_is(
+    run: ScriptedStream,
+) -> None:
+    recall = recall_of(run)
+    recall.refresh()
+    commit(run, 3)
+    commit(run, 1)
+    recall.refresh()
+    assert recall.committed_until() == NOON + 240
+
+
+def test_pages_are_known_also_where_files_are_compacted(run: ScriptedStream) -> None:
+    recall = recall_of(run)
+    recall.refresh()
+    urls = [commit(run, number) for number in range(3)]
+    recall.refresh()
+    assert len(recall.seen(urls)) == 3
+    assert compact(run.dataset).files_removed
+    assert len(recall.seen(urls)) == 3
+    assert recall.refresh()
+    assert len(recall.seen(urls)) == 3
+    assert recall.committed_until() == NOON + 180
+
+
+def test_a_file_that_is_compacted_before_it_is_read_is_found_in_the_next_commit(
+    run: ScriptedStream,
+) -> None:
+    recall = recall_of(run)
+    recall.refresh()
+    urls = [commit(run, number) for number in range(3)]
+    recall.refresh()
+    compact(run.dataset)  # the recall's files are gone
+    assert len(recall.seen(urls)) == 3
+
+
+def test_a_file_that_vanishes_is_told_of_when_it_is_long_enough_gone(
+    run: ScriptedStream,
+) -> None:
+    url = commit(run, 0)
+    for file in run.folder.glob("articles/**/*.parquet"):
+        file.unlink()
+    recall = DatasetRecall(run.dataset.store, run.stream_id, HORIZON_SECONDS, patience_seconds=0)
+    with pytest.raises(FileNotFoundError):
+        recall.seen([url])
+
+
+def test_a_commit_that_comes_while_addresses_are_read_is_not_passed_over(
+    run: ScriptedStream,
+) -> None:
+    recall = recall_of(run)
+    recall.refresh()
+    urls = [commit(run, number) for number in range(2)]
+    recall.refresh()
+    compact(run.dataset)
+    # Looking for where its files have gone, it hears of a commit, whose end it must tell all the same.
+    urls.append(commit(run, 2))
+    assert len(recall.seen(urls)) == 3
+    assert recall.committed_until() == NOON + 180
+
+
+def test_a_stream_is_over_when_its_file_says_so(tmp_path: Path) -> None:
+    store = LocalStore(str(tmp_path))
+    recall = DatasetRecall(store, "a", 1)
+    assert not recall.is_over()
+    store.write(stop_path("b"), b"")
+    assert not recall.is_over()
+    store.write(stop_path("a"), b"")
+    assert recall.is_over()
+
+
+def test_the_folders_of_streams_are_told_from_those_of_runs() -> None:
+    assert stream_folder("7").rpartition("/")[2].startswith(STREAMS)
+    assert stop_path("7").startswith(f"{stream_folder('7')}/")
+
+
+def test_nothing_is_asked_of_the_dataset_for_no_addresses(run: ScriptedStream) -> None:
+    nothing: Iterable[str] = ()
+    assert recall_of(run).seen(nothing) == {}
