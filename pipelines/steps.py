@@ -23,6 +23,7 @@ from pipelines import known_rows
 from pipelines.beam_metrics import Measured, read_metrics
 from pipelines.config import IngestConfig
 from pipelines.dataset import DatasetError, PublishError, Snapshot
+from pipelines.engine import EngineError, make_pipeline, start_job
 from pipelines.ingest import (
     KEYS,
     KnownDataset,
@@ -255,18 +256,29 @@ class Steps:
 
     def _run(self, build: Callable[[beam.Pipeline], None], workers: int | None = None) -> None:
         options = PipelineOptions(list(self._config.beam_options))
-        runner = None
-        if self._config.is_local:
-            workers = workers or self.workers
-            options.view_as(DirectOptions).direct_num_workers = workers
-            runner = local_runner(workers)
-        pipeline = beam.Pipeline(runner=runner, options=options)
+        if not self._config.is_local:
+            self._run_elsewhere(make_pipeline(options), build)
+            return
+        workers = workers or self.workers
+        options.view_as(DirectOptions).direct_num_workers = workers
+        pipeline = beam.Pipeline(runner=local_runner(workers), options=options)
         build(pipeline)
         with noticing_refusals(self._store), noticing_lost_workers():
             result = pipeline.run()
             result.wait_until_finish()
-        if self._config.is_local:  # in process, or in processes that have told all by now
-            self._measured += read_metrics(result.metrics())
+        # In process, or in processes that have told all by now.
+        self._measured += read_metrics(result.metrics())
+
+    def _run_elsewhere(
+        self, pipeline: beam.Pipeline, build: Callable[[beam.Pipeline], None]
+    ) -> None:
+        build(pipeline)
+        with noticing_refusals(self._store), noticing_lost_workers():
+            try:
+                result = start_job(pipeline)
+            except EngineError as error:
+                raise RunFailedError(f"{error}; {_UNCHANGED}") from error
+            result.wait_until_finish()
 
     def _report(self, path: str) -> Report:
         report = read_report(self._store, path)

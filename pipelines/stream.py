@@ -28,6 +28,7 @@ from apache_beam.utils.timestamp import Timestamp
 from pipelines.committing import CommitPlan, CommitWindows
 from pipelines.config import IngestConfig, UsageError
 from pipelines.dataset import STAGING, Commit, Dataset
+from pipelines.engine import EngineError, make_pipeline, start_job
 from pipelines.ingest import RunPlan, build_stream
 from pipelines.lock import current_lease
 from pipelines.recall import (
@@ -149,10 +150,13 @@ def stream(
         stream_id = new_run_id(clock())
         options = PipelineOptions(config.beam_options)
         options.view_as(StandardOptions).streaming = True
-        pipeline = beam.Pipeline(options=options)
+        pipeline = make_pipeline(options)
         build(pipeline, config, dataset, stream_id, clock)
         observer = observer or StreamObserver()
-        result = pipeline.run()
+        try:
+            result = start_job(pipeline)
+        except EngineError as error:
+            raise RunFailedError(str(error)) from error
         requests.listen()
         engine = str(options.view_as(StandardOptions).runner)
         observer.begin(stream_id, engine, len(config.ingest.subscriptions))

@@ -130,12 +130,12 @@ def find_job_server() -> Path:
     """The jar for ``--flink_job_server_jar``; skips the test where it cannot be had.
 
     It is the job server of the SDK's own version, where Maven finds it. Not every mirror of Maven's
-    central repository has it: ours has of ``org.apache.beam:beam-runners-flink-1.19-job-server``,
-    and of those for 1.20 to 2.2, none of 2.50 to 2.77. There the runner that is in it is taken
-    instead, ``beam-runners-flink-1.19``, in the newest version all of whose dependencies are there
-    (2.62.0; 2.70.0 lacks ``beam-runners-java-job-service``). Beam's protocols between SDK and
-    runner are stable over these versions. Its jar holds a manifest that lists all others, and how
-    Log4j is to log: to the file that the Java property ``log.file`` names.
+    central repository has it. The one that this was written with had no
+    ``org.apache.beam:beam-runners-flink-LINE-job-server`` for the lines 1.19, 1.20 and 2.0, looked
+    for in the versions 2.56, 2.62, 2.70, 2.76 and 2.77. There the runner is taken that is in it,
+    ``beam-runners-flink-1.19``, in the newest version that had all of its dependencies: 2.62.0.
+    Its jar holds a manifest that lists all others, and how Log4j is to log: to the file that the
+    Java property ``log.file`` names.
     """
     folder = _once(f"flink-job-server-{FLINK_LINE}-{BEAM_VERSION}", _make_job_server)
     return folder / "job-server.jar"
@@ -235,23 +235,32 @@ def _must(what: str, command: Sequence[str], environment: Mapping[str, str] | No
 
 @contextmanager
 def running(engine: str, folder: Path) -> Iterator[list[str]]:
-    """One of ``ENGINES``, with all that belongs to it; gives the options by which Beam uses it."""
+    """One of ``ENGINES``, with all that belongs to it; gives the options for batches on it."""
     with ExitStack() as stack:
         if engine != "flink-cluster":
             yield options(engine, folder)
             return
         cluster = stack.enter_context(flink_cluster(folder / "cluster"))
         pool = stack.enter_context(worker_pool(folder / "workers"))
-        yield options(engine, folder, cluster=cluster, workers=pool.address)
+        yield options(
+            engine, folder, cluster=cluster, workers=pool.address, idle_worker_millis=30_000
+        )
 
 
 def options(
-    engine: str, folder: Path, *, cluster: FlinkCluster | None = None, workers: str = ""
+    engine: str,
+    folder: Path,
+    *,
+    cluster: FlinkCluster | None = None,
+    workers: str = "",
+    idle_worker_millis: int = 0,
 ) -> list[str]:
     """Beam's options for one of ``ENGINES``, whose log lies in ``folder``.
 
     A cluster's workers are in ``workers``, the address of a pool; those of the others are in the
-    launching process.
+    launching process. A worker that has nothing to do is kept for ``idle_worker_millis``, which
+    is for batches: there most stages begin when others have ended, and a worker that starts reads
+    its models. With 0 it ends at once, and a job that is restarted has new workers throughout.
     """
     if engine == "prism":
         return ["--runner=PrismRunner", f"--prism_location={find_prism()}"]
@@ -270,6 +279,7 @@ def options(
     return [
         *flink,
         f"--flink_master={cluster.address}",
+        f"--environment_cache_millis={idle_worker_millis}",
         "--environment_type=EXTERNAL",
         f"--environment_config={workers}",
     ]
@@ -306,7 +316,7 @@ def worker_pool(folder: Path) -> Iterator[WorkerPool]:
         try:
             yield WorkerPool(address, process.pid)
         finally:
-            process.send_signal(signal.SIGTERM)
+            os.killpg(process.pid, signal.SIGTERM)  # it would leave its workers behind
 
 
 def _is_served(address: str) -> bool:
@@ -367,7 +377,7 @@ class FlinkCluster:
             "org.apache.flink.runtime.taskexecutor.TaskManagerRunner",
             self.folder,
             log,
-            ["-Xmx448m", "-XX:MaxDirectMemorySize=320m", "-XX:MaxMetaspaceSize=256m"],
+            ["-Xmx448m", "-XX:MaxDirectMemorySize=512m", "-XX:MaxMetaspaceSize=256m"],
         )
         process = self._processes.enter_context(
             _started([*command, "-D", f"taskmanager.resource-id={name}"], None, log)
@@ -389,7 +399,7 @@ class FlinkCluster:
 def flink_cluster(folder: Path, task_managers: int = 2, slots: int = 2) -> Iterator[FlinkCluster]:
     """A job manager and so many task managers, all registered, while the block runs.
 
-    Each takes up to about 1 GiB. A job is restarted a second after it fails, up to 20 times; how
+    Each takes up to 1.4 GiB. A job is restarted a second after it fails, up to 20 times; how
     often there is a checkpoint is the job's to say (``--checkpointing_interval``).
     """
     conf = folder / "conf"
@@ -411,10 +421,16 @@ def flink_cluster(folder: Path, task_managers: int = 2, slots: int = 2) -> Itera
         "taskmanager.memory.task.off-heap.size": "128mb",
         "taskmanager.memory.framework.heap.size": "128mb",
         "taskmanager.memory.framework.off-heap.size": "128mb",
-        "taskmanager.memory.network.min": "64mb",
-        "taskmanager.memory.network.max": "64mb",
+        "taskmanager.memory.network.min": "256mb",
+        "taskmanager.memory.network.max": "256mb",
+        # Of the 512 that Flink wants for each shuffle of a batch there are not enough for all.
+        "taskmanager.network.sort-shuffle.min-buffers": 64,
         "taskmanager.memory.managed.size": "64mb",
+        "taskmanager.memory.jvm-metaspace.size": "256mb",
+        "taskmanager.memory.jvm-overhead.min": "128mb",
+        "taskmanager.memory.jvm-overhead.max": "128mb",
         "io.tmp.dirs": str(folder / "tmp"),
+        "web.tmpdir": str(folder / "tmp"),
         "state.backend.type": "hashmap",
         "state.checkpoints.dir": (folder / "checkpoints").as_uri(),
         "state.savepoints.dir": (folder / "savepoints").as_uri(),
@@ -424,6 +440,9 @@ def flink_cluster(folder: Path, task_managers: int = 2, slots: int = 2) -> Itera
         # That a task manager was killed is noticed within seconds.
         "heartbeat.interval": 1_000,
         "heartbeat.timeout": 10_000,
+        # Beam's jars are on the class path. Were they read for each job anew, as part of it,
+        # workers could not outlive a stage of its graph.
+        "classloader.resolve-order": "parent-first",
     }
     lines = [f"{name}: {json.dumps(value)}\n" for name, value in settings.items()]
     (conf / "config.yaml").write_text("".join(lines), encoding="utf-8")
@@ -450,7 +469,7 @@ def _java(main: str, folder: Path, log: Path, limits: Sequence[str]) -> list[str
         f"-Dlog.file={log}",
         f"-Dlog4j.configurationFile={(conf / 'log4j2.properties').as_uri()}",
         "-classpath",
-        str(find_flink() / "lib" / "*"),
+        os.pathsep.join([str(find_flink() / "lib" / "*"), str(find_job_server())]),
         main,
         "--configDir",
         str(conf),
@@ -471,6 +490,7 @@ def _started(
             command,
             env=environment,
             cwd=cwd,
+            start_new_session=True,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 from apache_beam.utils.timestamp import Timestamp
-from source_factory import make_story
-from stream_factory import FEED, NOON, ScriptedStream, items_of, quiet_poll, reading_of
+from stream_factory import FEED, NOON, ScriptedStream, failed_reading, items_of, quiet_poll
 
 from pipelines.committing import Committer
 from pipelines.compact import compact
@@ -29,9 +28,10 @@ def recall_of(run: ScriptedStream, stream_id: str = "") -> DatasetRecall:
 
 
 def commit(run: ScriptedStream, number: int) -> str:
-    """Commit a story and a poll in a window of their own; gives the page's address."""
+    """Commit a page that was rejected, and a poll, in a window; gives the page's address."""
     end = 60 * (number + 1)
-    staged = [run.stage(reading_of(make_story(number), end - 10)), run.stage(quiet_poll(end - 5))]
+    reading = failed_reading(f"stories/{number}", end - 10)
+    staged = [run.stage(reading), run.stage(quiet_poll(end - 5))]
     assert Committer(run.plan).commit(items_of(*staged, until=end), NOON + end)
     return f"https://press.example/stories/{number}"
 
@@ -57,7 +57,7 @@ def test_each_new_commit_is_heard_of_once(run: ScriptedStream) -> None:
             url: (NOON + 60 * (number + 1) - 10).micros
         }
         assert recall.committed_until() == NOON + 60 * (number + 1)
-        assert recall.memories()[FEED].articles == number + 1
+        assert recall.memories()[FEED].polled_at == NOON + 60 * (number + 1) - 5
 
 
 def test_what_was_committed_before_is_known_from_the_start(run: ScriptedStream) -> None:
@@ -104,7 +104,7 @@ def test_pages_are_known_also_where_files_are_compacted(run: ScriptedStream) -> 
     urls = [commit(run, number) for number in range(3)]
     recall.refresh()
     assert len(recall.seen(urls)) == 3
-    assert compact(run.dataset).files_removed
+    assert compact(run.dataset).rewritten
     assert len(recall.seen(urls)) == 3
     assert recall.refresh()
     assert len(recall.seen(urls)) == 3
@@ -118,7 +118,7 @@ def test_a_file_that_is_compacted_before_it_is_read_is_found_in_the_next_commit(
     recall.refresh()
     urls = [commit(run, number) for number in range(3)]
     recall.refresh()
-    compact(run.dataset)  # the recall's files are gone
+    assert compact(run.dataset).rewritten  # the recall's files are gone
     assert len(recall.seen(urls)) == 3
 
 
@@ -126,7 +126,7 @@ def test_a_file_that_vanishes_is_told_of_when_it_is_long_enough_gone(
     run: ScriptedStream,
 ) -> None:
     url = commit(run, 0)
-    for file in run.folder.glob("articles/**/*.parquet"):
+    for file in run.folder.glob("failures/**/*.parquet"):
         file.unlink()
     recall = DatasetRecall(run.dataset.store, run.stream_id, HORIZON_SECONDS, patience_seconds=0)
     with pytest.raises(FileNotFoundError):
@@ -140,8 +140,8 @@ def test_a_commit_that_comes_while_addresses_are_read_is_not_passed_over(
     recall.refresh()
     urls = [commit(run, number) for number in range(2)]
     recall.refresh()
-    compact(run.dataset)
-    # Looking for where its files have gone, it hears of a commit, whose end it must tell all the same.
+    assert compact(run.dataset).rewritten
+    # It hears of this while it looks for where its files have gone.
     urls.append(commit(run, 2))
     assert len(recall.seen(urls)) == 3
     assert recall.committed_until() == NOON + 180
