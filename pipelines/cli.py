@@ -47,6 +47,7 @@ from pipelines.steps import Watch
 from pipelines.stream import (
     DEFAULT_COMMIT_SECONDS,
     DEFAULT_COMPACT_AFTER,
+    DEFAULT_POLL_SECONDS,
     StreamConfig,
     stream,
 )
@@ -191,6 +192,13 @@ def _add_stream(commands: Any) -> None:
         default=f"{DEFAULT_COMMIT_SECONDS}s",
         metavar="TIME",
         help="how often what is new becomes part of the dataset (default: %(default)s)",
+    )
+    command.add_argument(
+        "--poll-every",
+        default=f"{DEFAULT_POLL_SECONDS}s",
+        metavar="TIME",
+        help="least time between two polls of a feed, where its settings name none (default: "
+        "%(default)s); what its server asks for counts, too",
     )
     command.add_argument(
         "--poll-all",
@@ -507,6 +515,7 @@ def to_stream_config(arguments: argparse.Namespace, beam_options: Sequence[str])
             beam_options=tuple(beam_options),
         ),
         commit_every_seconds=parse_duration_seconds(arguments.commit_every),
+        poll_every_seconds=parse_duration_seconds(arguments.poll_every),
     )
 
 

@@ -290,7 +290,7 @@ def _path(block: StagedBlock) -> str:
 
 
 def _name(block: StagedBlock) -> str:
-    return block.path.rpartition("/")[2]
+    return "/".join(block.path.rsplit("/", 2)[-2:])  # with its window's folder
 
 
 def remember(
@@ -472,11 +472,14 @@ class _Commit(beam.DoFn):
         self,
         element: tuple[bytes, Item],
         items: Any = beam.DoFn.StateParam(ITEMS),
+        committed: Any = beam.DoFn.StateParam(COMMITTED),
         end: Any = beam.DoFn.TimerParam(END),
     ) -> None:
         end_micros, _ = element[1]
         items.add(element[1])
-        end.set(Timestamp(micros=end_micros), dynamic_timer_tag=str(end_micros))
+        # What comes late is committed with the next window: it may come bit by bit.
+        if end_micros > (committed.read() or 0):
+            end.set(Timestamp(micros=end_micros), dynamic_timer_tag=str(end_micros))
         end.set(GlobalWindow().max_timestamp(), dynamic_timer_tag=_LAST)
 
     @on_timer(END)
@@ -493,7 +496,7 @@ class _Commit(beam.DoFn):
         is_due = is_last or until - (committed.read() or 0) >= _QUIET_MICROS
         if ready and (is_due or any(map(is_news, ready))):
             published = in_a_thread(partial(self._commit, ready, Timestamp(micros=until)))
-            committed.write(until)
+            committed.write(max(until, committed.read() or 0))
             items.clear()
             for item in waiting:
                 if item[0] > until:

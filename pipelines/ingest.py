@@ -48,7 +48,7 @@ from transforms.candidates import FindCandidates
 from transforms.deduplication import AssignCopies
 from transforms.enrichment import EnrichArticles
 from transforms.extraction import ExtractArticles
-from transforms.feed_source import ReadFeeds, ReadFeedsOutput, SourcePlan
+from transforms.feed_source import ReadFeedsOutput
 from transforms.fetching import FetchPages, fetch_pages
 from transforms.fingerprints import FingerprintArticles
 from transforms.following import FetchPlan
@@ -321,15 +321,14 @@ def extract_pages(
 
 
 def build_stream(
-    pipeline: beam.Pipeline,
+    head: ReadFeedsOutput,
     plan: RunPlan,
-    source: SourcePlan,
     commit: beam.PTransform,
     *,
     folder: str,
     window_seconds: float,
 ) -> None:
-    """Read live feeds without end, and extract and commit what each window has.
+    """Extract and commit what live feeds give, window by window.
 
     Only the head differs from a batch: ``ReadFeeds`` is in the place of ``ReadPages``. What becomes
     of a page is ``extract_pages``, and what becomes of its blocks are the steps of a run, which
@@ -340,8 +339,8 @@ def build_stream(
             # A reader waits; what shared its thread would wait with it.
             part
             | f"PartFrom{name.title()}" >> beam.Reshuffle()
-            | f"Window{name.title()}" >> _commit_windows(window_seconds)
-            for name, part in (pipeline | ReadFeeds(source))._asdict().items()
+            | f"Window{name.title()}" >> commit_windows(window_seconds)
+            for name, part in head._asdict().items()
         )
     )
     read = ReadSources(windowed.pages, windowed.failures, windowed.sources_read)
@@ -355,11 +354,12 @@ def build_stream(
     _ = (*blocks, *extracted.entries) | "Window" >> beam.Flatten() | commit
 
 
-def _commit_windows(seconds: float) -> beam.WindowInto:
+def commit_windows(seconds: float) -> beam.WindowInto:
     """Fixed windows, each of which becomes a commit.
 
     The default trigger fires once the watermark says that a window is whole, and again for what
-    comes late: with ``ReadFeeds`` nothing does, but were it otherwise, it would not be dropped.
+    comes late: with ``ReadFeeds`` nothing does, but were it otherwise, it would not be dropped, but
+    become part of the next window's commit.
     """
     return beam.WindowInto(
         window.FixedWindows(seconds),

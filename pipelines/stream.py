@@ -42,14 +42,15 @@ from pipelines.recall import (
 from pipelines.run import Clock, Notify, new_run_id, utc_now
 from pipelines.steps import RunFailedError, noticing_refusals
 from pipelines.stream_metrics import StreamObserver
-from schemas.records import Failure, Page
+from schemas.records import Failure, Page, Subscription
 from transforms.feed_session import SessionPlan
-from transforms.feed_source import SourcePlan
+from transforms.feed_source import ReadFeeds, SourcePlan
 from transforms.http_client import HttpSettings
 from transforms.reading import ReadLimits, read_content
 from transforms.storage import open_store
 
 DEFAULT_COMMIT_SECONDS = 60
+DEFAULT_POLL_SECONDS = 300
 DEFAULT_COMPACT_AFTER = 60
 """Files of a partition from which a stream compacts it: of an hour, with a commit each minute."""
 DEFAULT_RUNNER = "--runner=PrismRunner"
@@ -74,12 +75,21 @@ class StreamConfig:
     ingest: IngestConfig
     """Feeds, output, and all else that a stream has in common with a run."""
     commit_every_seconds: int = DEFAULT_COMMIT_SECONDS
+    poll_every_seconds: int = DEFAULT_POLL_SECONDS
+    """Least time between two polls of a feed whose settings name none."""
 
     def __post_init__(self) -> None:
         if not self.ingest.subscriptions:
             raise UsageError("no feed is given: say what to read with --feeds")
         if self.commit_every_seconds < 1:
             raise UsageError(f"--commit-every {self.commit_every_seconds} s is not positive")
+        if self.poll_every_seconds < 1:
+            raise UsageError(f"--poll-every {self.poll_every_seconds} s is not positive")
+
+    def with_interval(self, subscription: Subscription) -> Subscription:
+        """A subscription with a least time between two polls, which a stream needs."""
+        interval_seconds = subscription.interval_seconds or self.poll_every_seconds
+        return replace(subscription, interval_seconds=interval_seconds)
 
     @property
     def beam_options(self) -> list[str]:
@@ -191,7 +201,7 @@ def build(
     limits = ReadLimits(max_input_bytes=ingest.max_input_bytes)
     source = SourcePlan(
         stream_id,
-        ingest.subscriptions,
+        [config.with_interval(one) for one in ingest.subscriptions],
         SessionPlan(
             streaming_settings(ingest.http),
             partial(_read_page, limits=limits),
@@ -217,9 +227,8 @@ def build(
         dedup_horizon_seconds=ingest.dedup_horizon_seconds,
     )
     build_stream(
-        pipeline,
+        pipeline | ReadFeeds(source),
         plan,
-        source,
         CommitWindows(commit),
         folder=folder,
         window_seconds=config.commit_every_seconds,

@@ -37,7 +37,7 @@ from source_factory import Story
 from pipelines.committing import CommitPlan, CommitWindows, Item, pack
 from pipelines.config import IngestConfig
 from pipelines.dataset import Commit, Dataset, local_dataset
-from pipelines.ingest import RunPlan, _commit_windows, _entries, extract_pages
+from pipelines.ingest import RunPlan, build_stream, commit_windows
 from pipelines.lock import current_lease
 from pipelines.recall import stream_folder
 from schemas.records import (
@@ -59,8 +59,8 @@ from transforms.extraction import extract_articles
 from transforms.feed_session import Reading
 from transforms.feed_source import ReadFeedsOutput, key_of, units_of
 from transforms.fingerprints import fingerprint_article
-from transforms.reading import ReadLimits, ReadSources
-from transforms.slicing import FETCHED, POLLED, StageFetched, StagePolled
+from transforms.reading import ReadLimits
+from transforms.slicing import FETCHED, POLLED
 from transforms.staging import write_articles, write_failures, write_records
 
 NOON = Timestamp.from_rfc3339("2026-11-20T12:00:00Z")
@@ -200,10 +200,10 @@ class ScriptedStream:
         """Run a stream's end over a script."""
         with self._pipeline() as pipeline:
             staged = pipeline | _script(steps, lambda step: step.records)
-            _ = staged | _commit_windows(self.window_seconds) | CommitWindows(self.plan)
+            _ = staged | commit_windows(self.window_seconds) | CommitWindows(self.plan)
 
     def play_readings(self, *steps: Reading | passed) -> None:
-        """Run a stream over a script, as ``build_stream`` builds it but for its head."""
+        """Run a stream over a script, by ``build_stream``."""
         plan, store, folder = self.plan, self.dataset.store, stream_folder(self.stream_id)
         run = RunPlan(
             run_id=self.stream_id,
@@ -215,21 +215,14 @@ class ScriptedStream:
         )
         with self._pipeline() as pipeline:
             parts = pipeline | _script(steps, lambda step: [step]) | _parted()
-            windowed = ReadFeedsOutput(
-                *(
-                    parts[name] | f"Window {name}" >> _commit_windows(self.window_seconds)
-                    for name in ReadFeedsOutput._fields
-                )
+            head = ReadFeedsOutput(*(parts[name] for name in ReadFeedsOutput._fields))
+            build_stream(
+                head,
+                run,
+                CommitWindows(plan),
+                folder=folder,
+                window_seconds=self.window_seconds,
             )
-            read = ReadSources(windowed.pages, windowed.failures, windowed.sources_read)
-            opened = _entries("Open", read.sources_read, lambda one: accounts.open_answer(one[1]))
-            extracted = extract_pages(run, folder, opened, read)
-            blocks = [
-                *extracted.blocks,
-                windowed.polled | StagePolled(store, folder),
-                windowed.fetched | StageFetched(store, folder),
-            ]
-            _ = (*blocks, *extracted.entries) | "All" >> beam.Flatten() | CommitWindows(plan)
 
     def _pipeline(self) -> beam.Pipeline:
         # The one runner in this process that carries out a TestStream with state and timers.

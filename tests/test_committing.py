@@ -77,7 +77,6 @@ def test_each_window_is_extracted_and_committed_and_copies_are_linked_over_its_b
     assert [row["reason"] for row in run.rows("failures")] == ["not-found"]
 
 
-@pytest.mark.xfail(strict=True, reason="blocks of two windows have one name")
 def test_windows_that_close_together_are_both_committed(run: ScriptedStream) -> None:
     run.play_readings(
         quiet_poll(10),

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import apache_beam as beam
 from apache_beam.metrics import Metrics
 from apache_beam.pvalue import PCollection, TaggedOutput
-from apache_beam.transforms.window import BoundedWindow
+from apache_beam.transforms.window import BoundedWindow, GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 
 from schemas.records import (
@@ -81,22 +81,27 @@ class _Stage(beam.DoFn):
         waiting.elements.append(element)
         waiting.size_bytes += self._kind.size_bytes(element)
         if len(waiting.elements) >= ROWS_PER_BLOCK or waiting.size_bytes >= BYTES_PER_BLOCK:
-            block, closings = self._write(self._waiting.pop(window))
+            block, closings = self._write(window, self._waiting.pop(window))
             yield block
             for closing in closings:
                 yield TaggedOutput(self.LEDGER, closing)
 
     def finish_bundle(self) -> Iterator[WindowedValue | TaggedOutput]:
         for window, waiting in self._waiting.items():
-            block, closings = self._write(waiting)
+            block, closings = self._write(window, waiting)
             yield WindowedValue(block, window.max_timestamp(), [window])
             for closing in closings:
                 value = WindowedValue(closing, window.max_timestamp(), [window])
                 yield TaggedOutput(self.LEDGER, value)
 
-    def _write(self, waiting: _Waiting) -> tuple[StagedBlock, list[LedgerEntry]]:
+    def _write(
+        self, window: BoundedWindow, waiting: _Waiting
+    ) -> tuple[StagedBlock, list[LedgerEntry]]:
         elements = waiting.elements
-        block = self._kind.write(self._store, self._folder, elements)
+        # A block is named for what is in it, and two windows may have the same.
+        is_all = isinstance(window, GlobalWindow)
+        folder = self._folder if is_all else f"{self._folder}/{window.end.micros}"
+        block = self._kind.write(self._store, folder, elements)
         _BLOCKS_STAGED.inc()
         _ROWS_STAGED.inc(block.rows)
         return block, [accounts.close_staged(self._kind.origin(element)) for element in elements]
