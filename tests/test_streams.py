@@ -39,10 +39,29 @@ Row = dict[str, Any]
 Counts = dict[str, int]
 
 
-@pytest.fixture
-def sites() -> Iterator[GrowingSites]:
+@dataclass(frozen=True)
+class Batches:
+    """What batches make of the sites, a run over each state."""
+
+    folder: Path
+    counts: list[Counts]
+    """How many rows there are after each state."""
+    sites: GrowingSites
+
+
+@pytest.fixture(scope="module")
+def batches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Batches]:
+    # One server for all tests: its port is part of what they compare.
     with WebServer() as server:
-        yield GrowingSites(server)
+        sites = GrowingSites(server)
+        folder = tmp_path_factory.mktemp("batches") / "news"
+        yield Batches(folder, list(run_over(sites, folder)), sites)
+
+
+@pytest.fixture
+def sites(batches: Batches) -> GrowingSites:
+    batches.sites.start()
+    return batches.sites
 
 
 def read_rows(folder: Path, table: str) -> list[Row]:
@@ -74,10 +93,8 @@ def count_rows(folder: Path) -> Counts:
     }
 
 
-def batches(sites: GrowingSites, folder: Path) -> list[Counts]:
+def run_over(sites: GrowingSites, folder: Path) -> Iterator[Counts]:
     """A run over each state of the server; how many rows there are after each."""
-    counts = []
-    sites.start()
     for state in STATES:
         state(sites)
         report = ingest(
@@ -91,9 +108,7 @@ def batches(sites: GrowingSites, folder: Path) -> list[Counts]:
             )
         )
         assert not report.balance.fault_count
-        counts.append(count_rows(folder))
-    sites.start()
-    return counts
+        yield count_rows(folder)
 
 
 @dataclass
@@ -120,6 +135,7 @@ class Stream:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            start_new_session=True,
         )
 
     def wait_until(self, holds: Callable[[], bool], what: str) -> None:
@@ -143,8 +159,9 @@ class Stream:
         return dict(json.loads(out))
 
     def kill(self) -> None:
+        """End it, and the engine that it has started, as a machine does that loses its power."""
         assert self.process is not None
-        self.process.kill()
+        os.killpg(self.process.pid, signal.SIGKILL)
         self.process.communicate()
         self.process = None
 
@@ -173,34 +190,32 @@ def assert_same(stream: Path, batch: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("engine", ["prism", "flink-embedded"])
 def test_a_stream_leaves_what_batches_leave(
-    engine: str, sites: GrowingSites, tmp_path: Path
+    engine: str, sites: GrowingSites, batches: Batches, tmp_path: Path
 ) -> None:
-    expected = batches(sites, tmp_path / "batch")
     with (
         engines.running(engine, tmp_path) as options,
         streaming(sites, tmp_path, options) as stream,
     ):
-        for state, counts in zip(STATES, expected, strict=True):
+        for state, counts in zip(STATES, batches.counts, strict=True):
             state(sites)
             stream.wait_for_rows(counts)
         summary = stream.end()
     assert summary["drained"]
-    assert_same(stream.folder, tmp_path / "batch")
+    assert_same(stream.folder, batches.folder)
 
 
 @pytest.mark.slow
 def test_a_stream_that_is_killed_is_taken_up_by_the_next(
-    sites: GrowingSites, tmp_path: Path
+    sites: GrowingSites, batches: Batches, tmp_path: Path
 ) -> None:
-    expected = batches(sites, tmp_path / "batch")
     with streaming(sites, tmp_path, engines.options("prism", tmp_path)) as stream:
-        for state, counts in zip(STATES, expected, strict=True):
+        for state, counts in zip(STATES, batches.counts, strict=True):
             state(sites)
             stream.kill()
             stream.start()
             stream.wait_for_rows(counts)
         stream.end()
-    assert_same(stream.folder, tmp_path / "batch")
+    assert_same(stream.folder, batches.folder)
 
 
 @pytest.mark.slow
@@ -228,16 +243,15 @@ def busy_task_manager(cluster: engines.FlinkCluster) -> int:
 
 @pytest.mark.slow
 def test_a_stream_recovers_from_its_checkpoint_where_a_task_manager_is_killed(
-    sites: GrowingSites, tmp_path: Path
+    sites: GrowingSites, batches: Batches, tmp_path: Path
 ) -> None:
-    expected = batches(sites, tmp_path / "batch")
     with (
         engines.flink_cluster(tmp_path / "cluster") as cluster,
         engines.worker_pool(tmp_path / "workers") as pool,
     ):
         options = engines.options("flink-cluster", tmp_path, cluster=cluster, workers=pool.address)
         with streaming(sites, tmp_path, [*options, "--checkpointing_interval=2000"]) as stream:
-            for number, (state, counts) in enumerate(zip(STATES, expected, strict=True)):
+            for number, (state, counts) in enumerate(zip(STATES, batches.counts, strict=True)):
                 state(sites)
                 if number in (1, 3):
                     job = cluster.jobs()[-1]["jid"]
@@ -252,4 +266,4 @@ def test_a_stream_recovers_from_its_checkpoint_where_a_task_manager_is_killed(
             assert cluster.checkpoints(job)["counts"]["restored"] == 2
             summary = stream.end()
     assert summary["drained"]
-    assert_same(stream.folder, tmp_path / "batch")
+    assert_same(stream.folder, batches.folder)
