@@ -161,7 +161,8 @@ class Stream:
     def kill(self) -> None:
         """End it, and the engine that it has started, as a machine does that loses its power."""
         assert self.process is not None
-        os.killpg(self.process.pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # it has ended, and all that it started
+            os.killpg(self.process.pid, signal.SIGKILL)
         self.process.communicate()
         self.process = None
 
@@ -266,4 +267,29 @@ def test_a_stream_recovers_from_its_checkpoint_where_a_task_manager_is_killed(
             assert cluster.checkpoints(job)["counts"]["restored"] == 2
             summary = stream.end()
     assert summary["drained"]
+    assert_same(stream.folder, batches.folder)
+
+
+@pytest.mark.slow
+def test_a_stream_goes_on_from_a_savepoint(
+    sites: GrowingSites, batches: Batches, tmp_path: Path
+) -> None:
+    with (
+        engines.flink_cluster(tmp_path / "cluster") as cluster,
+        engines.worker_pool(tmp_path / "workers") as pool,
+    ):
+        options = engines.options("flink-cluster", tmp_path, cluster=cluster, workers=pool.address)
+        with streaming(sites, tmp_path, [*options, "--checkpointing_interval=2000"]) as stream:
+            for number, (state, counts) in enumerate(zip(STATES, batches.counts, strict=True)):
+                state(sites)
+                if number == 2:
+                    savepoint = cluster.cancel_with_savepoint(cluster.jobs()[-1]["jid"])
+                    assert stream.process.wait(timeout=PATIENCE_SECONDS) == 1
+                    stream.kill()
+                    stream.options = [*stream.options, f"--savepoint_path={savepoint}"]
+                    stream.start()
+                stream.wait_for_rows(counts)
+            restored = cluster.checkpoints(cluster.jobs()[-1]["jid"])["latest"]["restored"]
+            assert restored["is_savepoint"]
+            stream.end()
     assert_same(stream.folder, batches.folder)
