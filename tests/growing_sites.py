@@ -24,6 +24,7 @@ from feed_site import FeedSite, Item, story_page
 from source_factory import make_story
 from web_server import WebServer
 
+_EMPTY = '<?xml version="1.0"?><rss version="2.0"><channel><title>Odd</title></channel></rss>'
 _MALFORMED = (
     '<?xml version="1.0"?><rss version="2.0"><channel><title>Odd & Sons</title>'
     "<item><title>Unclosed & unescaped</title><link>{link}</link><guid>odd-1</guid>"
@@ -50,7 +51,7 @@ class GrowingSites:
         self.south.items.clear()
         self.north.refresh()
         self.south.refresh()
-        self.server.set(self.odd_path, "down", status=503)
+        self.server.set(self.odd_path, _EMPTY, content_type="application/rss+xml")
 
     odd_path = "/odd/feed.xml"
 
@@ -60,7 +61,7 @@ class GrowingSites:
 
 
 def first_items(sites: GrowingSites) -> None:
-    """Both sites have some items; the odd feed is down."""
+    """Both sites have some items; the odd feed has none."""
     sites.north.publish(1, 2, 3, 4)
     sites.south.publish(11, 12)
 
@@ -75,7 +76,7 @@ def new_and_copied(sites: GrowingSites) -> None:
 
 
 def changed_and_malformed(sites: GrowingSites) -> None:
-    """A text is changed; the odd feed answers, with what is no well-formed XML."""
+    """A text is changed; the odd feed has an item, in what is no well-formed XML."""
     sites.north.change(2, updated="2026-11-20T12:30:00Z")
     sites.server.set("/odd/1", story_page(make_story(31)))
     sites.server.set(
@@ -86,7 +87,11 @@ def changed_and_malformed(sites: GrowingSites) -> None:
 
 
 def late_and_broken(sites: GrowingSites) -> None:
-    """An item of days ago; a page that is gone for good, and one that holds no article."""
+    """An item of days ago; a page that is gone for good, one with no article; a feed is down.
+
+    It stays down: when a feed that failed is asked again depends on the clock.
+    """
+    sites.server.set(sites.odd_path, "down", status=500)
     sites.north.publish(7, 8, 9)
     sites.north.items[7].published = "Mon, 09 Nov 2026 06:00:00 GMT"
     sites.server.set(sites.north.page_path(8), status=410)
