@@ -2,8 +2,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+SOAK_MINUTES ?= 20
 
-.PHONY: help setup demo demo-feeds test lint bench bench-dedup bench-dedup-scale bench-ageing bench-slices bench-stores docs lock clean
+.PHONY: help setup demo demo-feeds test lint bench bench-dedup bench-dedup-scale bench-ageing bench-slices bench-stores soak docs lock clean
 
 help:
 	@echo "make setup   put newsbeam and its tools into $(VENV)"
@@ -17,6 +18,7 @@ help:
 	@echo "make bench-ageing  a run on day 400 of a dataset beside one on day 10"
 	@echo "make bench-slices  memory at 20,000 and at 100,000 articles (a quarter of an hour)"
 	@echo "make bench-stores  what the way to an object store costs (needs MinIO, or Go to build it)"
+	@echo "make soak    a stream on 200 feeds for SOAK_MINUTES ($(SOAK_MINUTES)); lags, memory, a plot"
 	@echo "make docs    write the generated parts of the documentation"
 	@echo "make lock    resolve the dependencies anew"
 
@@ -79,6 +81,10 @@ bench-slices: setup
 
 bench-stores: setup
 	$(BIN)/python -m benchmarks.distant_stores
+
+# Prism is built with Go, unless SOAK_OPTIONS names one: --prism_location=…
+soak: setup
+	$(BIN)/python -m benchmarks.soak --minutes $(SOAK_MINUTES) $(SOAK_OPTIONS)
 
 docs: setup
 	$(BIN)/python -m docs.generate

@@ -82,6 +82,7 @@ from transforms.writing import Report
 _QUIET_MICROS = 600 * 1_000_000
 """How long windows in which feeds had nothing new wait for one that has, to share its commit."""
 _LAST = "last"
+_LAG_COLUMNS = ["observed_at", "published_at", "published_precision", "revision"]
 _QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99, "max": 1.0}
 T = TypeVar("T")
 
@@ -373,12 +374,15 @@ def lags(
         if file.table != "articles":
             continue
         with open_parquet(store, f"{folder}/{file.path}") as parquet:
-            table = parquet.read(columns=["observed_at", "published_at", "published_precision"])
+            table = parquet.read(columns=_LAG_COLUMNS)
         observed += _seconds_before(moment, table.column("observed_at"))
         is_exact = pc.is_in(
             table.column("published_precision"), value_set=pa.array(["second", "minute"])
         )
-        published += _seconds_before(moment, table.filter(is_exact).column("published_at"))
+        # A revision has the date of its work's first text.
+        is_first = pc.equal(table.column("revision"), 0)
+        recently = table.filter(pc.and_(is_exact, is_first)).column("published_at")
+        published += _seconds_before(moment, recently)
     recent = [lag for lag in published if 0 <= lag < _DAY_SECONDS]
     return {
         "watermark_lag_seconds": round((moment - until.micros) / 1e6, 3),
@@ -416,6 +420,11 @@ def pack(record: StagedBlock | LedgerEntry, end_micros: int) -> tuple[bytes, Ite
 def unpack(item: bytes) -> StagedBlock | LedgerEntry:
     """The record that was packed."""
     return cast("StagedBlock | LedgerEntry", pickle.loads(item))
+
+
+def is_block(item: Item) -> bool:
+    """Whether an item is something staged, and not a line of the account."""
+    return isinstance(unpack(item[1]), StagedBlock)
 
 
 def is_news(item: Item) -> bool:
@@ -494,7 +503,8 @@ class _Commit(beam.DoFn):
         until = max((end for end, _ in waiting), default=0) if is_last else int(tag)
         ready = [item for item in waiting if item[0] <= until]
         is_due = is_last or until - (committed.read() or 0) >= _QUIET_MICROS
-        if ready and (is_due or any(map(is_news, ready))):
+        # The account alone is never whole: every answer gives a block.
+        if any(map(is_block, ready)) and (is_due or any(map(is_news, ready))):
             published = in_a_thread(partial(self._commit, ready, Timestamp(micros=until)))
             committed.write(max(until, committed.read() or 0))
             items.clear()

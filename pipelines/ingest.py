@@ -118,7 +118,8 @@ class KnownFiles:
     failures: Sequence[str] = ()
 
 
-_MAX_LATENESS_SECONDS = 366 * 86_400
+_MAX_LATENESS_SECONDS = 3_600
+"""For which an engine keeps what it must know of a window. With ``ReadFeeds`` nothing is late."""
 KEYS = "keys"
 """Folder of a decision that is of no use any more when it is done."""
 

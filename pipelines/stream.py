@@ -16,11 +16,13 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import apache_beam as beam
+import grpc
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 from apache_beam.runners.runner import PipelineResult, PipelineState
 from apache_beam.utils.timestamp import Timestamp
@@ -54,6 +56,9 @@ DEFAULT_POLL_SECONDS = 300
 DEFAULT_COMPACT_AFTER = 60
 """Files of a partition from which a stream compacts it: of an hour, with a commit each minute."""
 DEFAULT_RUNNER = "--runner=PrismRunner"
+_WHOLE_BUNDLES = "--experiments=prism_disable_sdf_split"
+"""Prism 2.77 splits any bundle that is slow. Of one that has state the rest then runs beside the
+first part, and of what both add to the state one part is lost."""
 _LEAVE_HOST_SECONDS = 300.0
 _ROBOTS_SECONDS = 86_400.0
 _LOOK_SECONDS = 0.5
@@ -94,7 +99,9 @@ class StreamConfig:
     @property
     def beam_options(self) -> list[str]:
         """Options for Beam, with the engine that is used where none is named."""
-        return [*([] if not self.ingest.is_local else [DEFAULT_RUNNER]), *self.ingest.beam_options]
+        options = [*([DEFAULT_RUNNER] if self.ingest.is_local else []), *self.ingest.beam_options]
+        is_prism = any(option.startswith("--runner=Prism") for option in options)
+        return [*([_WHOLE_BUNDLES] if is_prism else []), *options]
 
     @property
     def restores(self) -> bool:
@@ -295,7 +302,7 @@ def _wait(
     """Wait for the job to end, handing on the wish that it does; whether it was let come to it."""
     drained_at: float | None = None
     is_told = False
-    while not PipelineState.is_terminal(result.state):
+    while not PipelineState.is_terminal(_state(result)):
         requests.heard.wait(_LOOK_SECONDS)
         watch.look()
         observer.look(result)
@@ -308,21 +315,36 @@ def _wait(
         # With checkpoints Flink keeps a job although it has come to its end.
         is_idle = drained_at is not None and time.monotonic() > drained_at + _END_SECONDS
         if requests.count > 1 or is_idle:
-            result.cancel()
+            with suppress(grpc.RpcError, ValueError):  # the engine is gone already
+                result.cancel()
             watch.look()
             return is_idle
     watch.look()
     observer.look(result, is_last=True)
-    if drained_at is None and result.state != PipelineState.DONE:
+    if drained_at is None and _state(result) != PipelineState.DONE:
         raise RunFailedError(_reason(result))
     return True
+
+
+def _state(result: PipelineResult) -> str:
+    """What the engine says of the job.
+
+    Raises:
+        RunFailedError: if the engine says nothing any more.
+    """
+    try:
+        return str(result.state)
+    except (grpc.RpcError, ValueError) as error:  # it is gone, or its channel is closed
+        raise RunFailedError(
+            "the engine is gone; what was committed stays, and a new stream goes on from there"
+        ) from error
 
 
 def _reason(result: PipelineResult) -> str:
     """Why a job has failed, as far as the engine tells."""
     try:
         result.wait_until_finish()
-    except RuntimeError as error:
+    except (RuntimeError, grpc.RpcError) as error:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         return f"the engine's job has failed: {lines[-1] if lines else error}"
     return f"the engine's job has ended as {result.state}"

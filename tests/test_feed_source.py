@@ -94,10 +94,17 @@ def test_a_batch_that_is_claimed_leaves_what_follows_to_somebody() -> None:
     assert tracker.current_restriction() == Position(3, is_end=True)
 
 
+def test_a_runner_may_take_a_checkpoint_but_not_go_on_beside_a_bundle() -> None:
+    tracker = PositionTracker(Position(3))
+    tracker.try_claim(Position(4))
+    assert tracker.try_split(0.5) is None
+    assert tracker.try_split(0) is not None
+
+
 def test_nothing_can_be_claimed_or_split_after_a_split() -> None:
     tracker = PositionTracker(Position(3))
     tracker.try_claim(Position(4))
-    tracker.try_split(0.5)
+    tracker.try_split(0)
     assert not tracker.try_claim(Position(5))
     assert tracker.try_split(0) is None
 

@@ -459,7 +459,7 @@ class FeedSession:
             for fetched in (first, *found):
                 again = fetched.outcome.link
                 if is_to_be_tried(fetched.outcome):
-                    self._wait(again, again.retry_at or now + PUT_OFF_SECONDS)
+                    self._wait(again, _next_try(fetched.outcome, now))
                 if fetched.outcome.outcome != "deferred":
                     self._settle(fetched.outcome, now, fetched.unit)
 
@@ -550,6 +550,12 @@ class FeedSession:
 def _is_early(link: LinkedItem, now: Timestamp) -> bool:
     """Whether a link is to wait; not where a clock must have been ahead that says so."""
     return link.retry_at is not None and now < link.retry_at <= now + MAX_RETRY_AFTER_SECONDS
+
+
+def _next_try(fetched: FetchedLink, now: Timestamp) -> Timestamp:
+    """When a link is followed again; one that was put off has the time of its last failure."""
+    again = fetched.link.retry_at or now
+    return max(again, now + PUT_OFF_SECONDS) if fetched.outcome == "deferred" else again
 
 
 def _first_of(error: BaseException) -> BaseException:

@@ -92,12 +92,14 @@ class PositionTracker(RestrictionTracker):
         return True
 
     def try_split(self, fraction_of_remainder: float) -> tuple[Position, Position] | None:
-        """What follows the batch that is claimed goes on elsewhere, whatever the fraction.
+        """What follows the batch that is claimed goes on when this bundle has ended.
 
-        Before one is claimed nothing can be split: with which batch to go on is not known yet.
+        That is what a fraction of 0 says, a checkpoint. For any other a runner would go on at once,
+        beside this bundle: Prism then lets the watermark pass what this one has not handed over
+        yet, and the session would take this batch for safe. Nor can anything be split before a
+        batch is claimed: with which one to go on is not known yet.
         """
-        del fraction_of_remainder
-        if self._is_done or self._next is None:
+        if fraction_of_remainder > 0 or self._is_done or self._next is None:
             return None
         rest = self._next
         self._is_done = True
