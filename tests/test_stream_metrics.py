@@ -417,7 +417,7 @@ def test_it_can_be_told_and_asked_from_many_threads() -> None:
 
 def test_what_a_stream_really_commits_can_be_watched(tmp_path: Path) -> None:
     stream = ScriptedStream(tmp_path / "news")
-    stream.play(failed_reading("gone", 10), quiet_poll(20), passed(60))
+    stream.play_readings(failed_reading("gone", 10), quiet_poll(20), passed(60))
     (commit,) = stream.commits()
     metrics = begun()
     metrics.update_commit(commit)
