@@ -7,7 +7,9 @@ In: ``FeedMemory`` records. Out: gzip (RFC 1952) of JSON Lines, and back::
     {"url": "https://b.example/feed", "seen": [["1f0c…", "9a3e…"], …], …}
 
 The first line has the format's number. Then there is a line for each feed, sorted by URL, without
-what is as its record has it by default. Equal memories are equal bytes.
+what is as its record has it by default. Equal memories are equal bytes. Each line is compressed by
+itself, as deflate blocks that refer to none before (RFC 1951), so that a
+writer that goes on for long need not do again what has not changed.
 
 Losing the memory costs requests and nothing else, so that nothing here fails for what is in the
 file: what cannot be read is left out, and a note says so. A damaged line loses that feed alone. A
@@ -21,11 +23,12 @@ from __future__ import annotations
 import datetime
 import gzip
 import json
+import struct
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from functools import partial
-from typing import Any, Optional, TypeVar
+from typing import Any, NamedTuple, Optional, TypeVar
 
 from apache_beam.utils.timestamp import Timestamp
 
@@ -34,6 +37,13 @@ from schemas.records import FeedItem, FeedMemory, LinkedItem, SeenItem
 
 FORMAT = 1
 """Raised when an older newsbeam could not make sense of what is written."""
+KEPT_SECONDS = 90 * 86_400
+"""How long a feed is remembered that nobody polls any more."""
+_GZIP_HEADER = b"\x1f\x8b\x08\0\0\0\0\0\0\xff"
+"""RFC 1952, 2.3: deflate, no flags, no time, no file system."""
+_LAST_BLOCK = b"\x03\0"
+"""RFC 1951, 3.2.6: the last block, with nothing in it."""
+_LEVEL = 6
 _NEVER_WRITTEN = frozenset({"headers"})
 _LINES_NAMED = 3
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
@@ -51,19 +61,58 @@ def memory_path(run_id: str) -> str:
 def read_memory(dataset: Dataset, snapshot: Snapshot) -> tuple[dict[str, FeedMemory], str]:
     """The memory in force after a snapshot, by feed, and what could not be read of it.
 
-    The note is empty if all could be read, also where no commit has a memory yet.
+    The note is empty if all could be read, also where no commit has a memory yet. For who only
+    shows it: who writes the next one takes ``memory_to_go_on``, which tells a store that is out of
+    reach from a memory that is lost.
+    """
+    try:
+        return memory_to_go_on(dataset, snapshot)
+    except OSError as error:
+        where = _where(dataset, snapshot)
+        return {}, f"{where} cannot be read ({error}); all feeds are asked for again"
+
+
+def memory_to_go_on(dataset: Dataset, snapshot: Snapshot) -> tuple[dict[str, FeedMemory], str]:
+    """As ``read_memory``, for the writer of the next one, while nobody else commits.
+
+    Raises:
+        OSError: the store refuses, or is out of reach: what is remembered is not lost then.
+    """
+    try:
+        return load_memory(dataset, snapshot)
+    except FileNotFoundError:
+        where = _where(dataset, snapshot)
+        return {}, f"{where} is missing; all feeds are asked for again"
+
+
+def load_memory(dataset: Dataset, snapshot: Snapshot) -> tuple[dict[str, FeedMemory], str]:
+    """As ``read_memory``, but for a file that is not to be had.
+
+    Raises:
+        FileNotFoundError: it is gone: with a newer commit, or for good.
+        OSError: the store refuses, or is out of reach.
     """
     if not snapshot.memory:
         return {}, ""
-    where = f"the memory of feeds {dataset.store.locate(snapshot.memory)}"
-    try:
-        content = dataset.store.read(snapshot.memory)
-    except FileNotFoundError:
-        return {}, f"{where} is missing; all feeds are asked for again"
-    except OSError as error:
-        return {}, f"{where} cannot be read ({error}); all feeds are asked for again"
-    memories, wrong = _read(content)
-    return {it.url: it for it in memories}, f"{where} {wrong}" if wrong else ""
+    memories, wrong = _read(dataset.store.read(snapshot.memory))
+    note = f"{_where(dataset, snapshot)} {wrong}" if wrong else ""
+    return {it.url: it for it in memories}, note
+
+
+def _where(dataset: Dataset, snapshot: Snapshot) -> str:
+    return f"the memory of feeds {dataset.store.locate(snapshot.memory)}"
+
+
+def without_forgotten(
+    memories: Mapping[str, FeedMemory], subscribed: Collection[str], now: Timestamp
+) -> dict[str, FeedMemory]:
+    """Memories but for those of feeds that nobody subscribes to, or polled for ``KEPT_SECONDS``."""
+    return {
+        url: memory
+        for url, memory in memories.items()
+        if url in subscribed
+        or (memory.polled_at is not None and memory.polled_at >= now - KEPT_SECONDS)
+    }
 
 
 # ── writing it ──────────────────────────────────────────────────────────────────────────────────
@@ -71,10 +120,51 @@ def read_memory(dataset: Dataset, snapshot: Snapshot) -> tuple[dict[str, FeedMem
 
 def encode_memory(memories: Iterable[FeedMemory]) -> bytes:
     """The file of a memory."""
-    ordered = sorted(memories, key=lambda memory: memory.url)
-    lines = [{"format": FORMAT}, *map(_plain, ordered)]
-    text = "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines)
-    return gzip.compress(text.encode(), mtime=0)
+    return MemoryEncoder().encode(memories)
+
+
+class MemoryEncoder:
+    """Encodes one memory after the other; of each, only feeds that have changed since the last."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, tuple[FeedMemory, _Line]] = {}
+
+    def encode(self, memories: Iterable[FeedMemory]) -> bytes:
+        """The file of a memory, as ``encode_memory`` gives it."""
+        ordered = sorted(memories, key=lambda memory: memory.url)
+        encoded = [(memory, self._line(memory)) for memory in ordered]
+        self._kept = {memory.url: (memory, line) for memory, line in encoded}
+        return _gzipped([_line_of({"format": FORMAT}), *(line for _, line in encoded)])
+
+    def _line(self, memory: FeedMemory) -> _Line:
+        before = self._kept.get(memory.url)
+        if before is not None and before[0] == memory:
+            return before[1]
+        return _line_of(_plain(memory))
+
+
+class _Line(NamedTuple):
+    """A line of a memory's file."""
+
+    text: bytes
+    blocks: bytes
+    """The same, compressed."""
+
+
+def _line_of(plain: Any) -> _Line:
+    text = json.dumps(plain, separators=(",", ":")).encode() + b"\n"
+    deflater = zlib.compressobj(_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
+    return _Line(text, deflater.compress(text) + deflater.flush(zlib.Z_FULL_FLUSH))
+
+
+def _gzipped(lines: Sequence[_Line]) -> bytes:
+    """One member of gzip (RFC 1952, 2.3)."""
+    checksum = size_bytes = 0
+    for line in lines:
+        checksum = zlib.crc32(line.text, checksum)
+        size_bytes += len(line.text)
+    blocks = b"".join(line.blocks for line in lines)
+    return _GZIP_HEADER + blocks + _LAST_BLOCK + struct.pack("<2I", checksum, size_bytes % 2**32)
 
 
 def _plain(value: Any) -> Any:

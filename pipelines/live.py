@@ -28,6 +28,7 @@ import pyarrow as pa
 from apache_beam.utils.timestamp import Timestamp
 
 from pipelines.config import IngestConfig
+from pipelines.feed_memory import without_forgotten
 from pipelines.ingest import (
     KnownFiles,
     RunPlan,
@@ -64,8 +65,6 @@ from transforms.writing import Report, read_whole_report
 
 _LANES = 8
 """In how many shares the hosts are spread over the workers of a runner that is not local."""
-_KEPT_SECONDS = 90 * 86_400
-"""How long a feed is remembered that no run polls any more."""
 _PAGE_BYTES = 64 << 10
 """How large a page is taken to be, to tell how many processes are worth their start."""
 _SETTLED = {"known": "known-page", "same-page": "same-page"}
@@ -378,11 +377,7 @@ class LiveFeeds:
             url: with_outcomes(memory, by_feed.get(url, ()))
             for url, memory in self._memories.items()
         }
-        return {
-            url: memory
-            for url, memory in memories.items()
-            if url in self._subscriptions or not _is_forgotten(memory, now)
-        }
+        return without_forgotten(memories, self._subscriptions, now)
 
     def _counts(self) -> FeedCounts:
         polled = [one for one in self._polled.values() if not one.is_put_off]
@@ -442,10 +437,6 @@ def _round_time(store: Store, folder: str) -> Timestamp | None:
         return None
 
 
-def _is_forgotten(memory: FeedMemory, now: Timestamp) -> bool:
-    return memory.polled_at is None or memory.polled_at < now - _KEPT_SECONDS
-
-
 def rows_by_feed(
     store: Store, folder: str, files: Iterable[WrittenFile]
 ) -> dict[str, Counter[str]]:
@@ -482,9 +473,11 @@ def with_rows(
     memories: Mapping[str, FeedMemory], rows: Mapping[str, Mapping[str, int]]
 ) -> dict[str, FeedMemory]:
     """Memories with the rows that a run has added: counts by feed, by name of the field."""
-    return {
+    changed = {
         url: replace(
-            memory, **{name: getattr(memory, name) + n for name, n in rows.get(url, {}).items()}
+            memories[url], **{name: getattr(memories[url], name) + n for name, n in counts.items()}
         )
-        for url, memory in memories.items()
+        for url, counts in rows.items()
+        if url in memories
     }
+    return {**memories, **changed}

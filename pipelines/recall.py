@@ -3,27 +3,37 @@
 The dataset is the memory of a stream as it is that of a run: which items of a feed are seen, which
 links wait, which pages there are. A reader begins with that, and hears of each commit that follows,
 so that what it has given away can be let go of.
+
+A store that is out of reach, or refuses, is an ``OutOfReachError``, and the reader waits for it. A
+dataset that is damaged is a ``DatasetError`` or ``DamagedFileError``, which ends the reader.
 """
 
 from __future__ import annotations
 
 import datetime
+import logging
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from functools import partial
+from typing import TypeVar
 
 from apache_beam.utils.timestamp import Timestamp
 
-from pipelines.dataset import STAGING, Dataset, Snapshot
-from pipelines.feed_memory import read_memory
+from pipelines.dataset import STAGING, Dataset, DatasetError, Snapshot
+from pipelines.feed_memory import load_memory
 from schemas.arrow import TABLES
 from schemas.records import FeedMemory
+from transforms.compaction import DamagedFileError
+from transforms.feed_session import OutOfReachError
 from transforms.seen_pages import SeenPages
 from transforms.storage import Store
 
 COMPACTION_SECONDS = 60.0
 """For how long a file may be gone before the commit that removed it is listed."""
 _LOOK_SECONDS = 0.2
+_logger = logging.getLogger("newsbeam")
+T = TypeVar("T")
 STREAMS = "stream-"
 """What the names of streams' folders begin with, among those of runs that begin with a digit."""
 
@@ -74,9 +84,18 @@ class DatasetRecall:
         self._until = Timestamp(0)
         self._pages = SeenPages(store)
         self._is_stale = True
+        self._is_out_of_reach = False
 
     def refresh(self) -> bool:
-        """Look for newer commits; whether there are any."""
+        """Look for newer commits; whether there are any.
+
+        Raises:
+            OutOfReachError: if the store cannot be read now.
+            DatasetError: if a manifest is damaged.
+        """
+        return self._reached(self._refresh)
+
+    def _refresh(self) -> bool:
         if self._snapshot is None:
             self._snapshot = self._dataset.snapshot()
             return True
@@ -90,15 +109,45 @@ class DatasetRecall:
         return is_new
 
     def memories(self) -> Mapping[str, FeedMemory]:
-        """Of feeds, by URL."""
-        return read_memory(self._dataset, self._known())[0]
+        """Of feeds, by URL; what is lost of them is told to the log.
+
+        Raises:
+            OutOfReachError: if the store cannot be read now.
+            DatasetError: if a manifest is damaged.
+        """
+        return self._reached(self._memories)
+
+    def _memories(self) -> Mapping[str, FeedMemory]:
+        while True:
+            snapshot = self._known()
+            try:
+                memories, note = load_memory(self._dataset, snapshot)
+            except FileNotFoundError:
+                # A commit puts another in its place, and removes it once the commit is listed.
+                if self._refresh() and self._known().memory != snapshot.memory:
+                    continue
+                where = self._dataset.store.locate(snapshot.memory)
+                note = f"the memory of feeds {where} is missing; all feeds are asked for again"
+                memories = {}
+            if note:
+                _logger.warning("%s", note)
+            return memories
 
     def committed_until(self) -> Timestamp:
         """Until when all that this stream has observed is in the dataset."""
         return self._until
 
     def seen(self, urls: Iterable[str]) -> Mapping[str, int]:
-        """Of pages that the dataset has: when each was last seen, microseconds since 1970."""
+        """Of pages that the dataset has: when each was last seen, microseconds since 1970.
+
+        Raises:
+            OutOfReachError: if the store cannot be read now.
+            DamagedFileError: if a file of the dataset is damaged.
+            DatasetError: if one is missing, or a manifest is damaged.
+        """
+        return self._reached(partial(self._seen, urls))
+
+    def _seen(self, urls: Iterable[str]) -> Mapping[str, int]:
         if self._is_stale:
             since = clock_now() - self._horizon_seconds
             self._keep(since)
@@ -113,20 +162,48 @@ class DatasetRecall:
             files = [(table, file.path) for table in TABLES for file in recent.table(table)]
             try:
                 self._pages.keep(files, since)
-            except FileNotFoundError:
+            except FileNotFoundError as error:
                 # The commit that removed it is listed once it is whole.
                 if time.monotonic() > ends_at:
-                    raise
+                    raise DatasetError(
+                        f"a file of the dataset is missing ({error}); put it back from a copy of "
+                        "the dataset"
+                    ) from error
                 time.sleep(_LOOK_SECONDS)
-                self.refresh()
+                self._refresh()
             else:
                 return
 
     def is_over(self) -> bool:
-        """Whether somebody has asked the stream to end."""
-        return self._dataset.store.exists(stop_path(self._stream_id))
+        """Whether somebody has asked the stream to end.
+
+        Raises:
+            OutOfReachError: if the store cannot be read now.
+        """
+        path = stop_path(self._stream_id)
+        return self._reached(partial(self._dataset.store.exists, path))
+
+    def _reached(self, ask: Callable[[], T]) -> T:
+        """What the dataset says.
+
+        Raises:
+            OutOfReachError: if the store refuses, or cannot be reached.
+        """
+        try:
+            found = ask()
+        except DamagedFileError:
+            raise
+        except OSError as error:
+            if not self._is_out_of_reach:
+                _logger.warning("the reader waits for the dataset: %s", error)
+            self._is_out_of_reach = True
+            raise OutOfReachError(f"the dataset cannot be read: {error}") from error
+        if self._is_out_of_reach:
+            _logger.info("the dataset can be read again")
+        self._is_out_of_reach = False
+        return found
 
     def _known(self) -> Snapshot:
         if self._snapshot is None:
-            self.refresh()
+            self._refresh()
         return self._snapshot or replace(Snapshot(0, {}))

@@ -24,7 +24,7 @@ from apache_beam.utils.timestamp import Timestamp
 from pipelines.compact import compact
 from pipelines.config import IngestConfig
 from pipelines.dataset import DataFile, Dataset, DatasetError, PublishError
-from pipelines.feed_memory import encode_memory, memory_path, read_memory
+from pipelines.feed_memory import encode_memory, memory_path, memory_to_go_on
 from pipelines.ingest import RunPlan, build_extraction
 from pipelines.live import FeedCounts, Live, LiveFeeds, rows_by_feed, with_rows
 from pipelines.slices import plan_slices, worked_bytes
@@ -307,7 +307,7 @@ def _carry_out(
         with watching(watch) if watching and plan.progress_folder else nullcontext():
             live = Live()
             if config.subscriptions and polls:
-                memories, note = read_memory(dataset, snapshot)
+                memories, note = memory_to_go_on(dataset, snapshot)
                 if note:
                     notify(note)
                 begins = Timestamp.from_utc_datetime(now)

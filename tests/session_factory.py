@@ -15,8 +15,9 @@ from web_server import WAIT_SECONDS
 from pipelines.committing import remember
 from schemas.records import Balance, Failure, FeedMemory, LedgerEntry, Page, Subscription
 from transforms import accounts
-from transforms.feed_session import Batch, FeedSession, Reading, SessionPlan
+from transforms.feed_session import Batch, FeedSession, OutOfReachError, SessionPlan
 from transforms.feed_source import key_of, units_of
+from transforms.given_away import Reading
 from transforms.http_client import HttpSettings
 from transforms.ledger import balance_entries
 from transforms.reading import ReadLimits, read_content
@@ -58,6 +59,7 @@ class Remembered:
         self._pages: dict[str, int] = {}
         self._is_new = True
         self._is_over = self._is_told = self._has_told = False
+        self._is_out_of_reach = False
         self._looks = 0
 
     def commit(self, readings: Iterable[Reading], until: Timestamp) -> None:
@@ -83,17 +85,27 @@ class Remembered:
             self._is_over = True
             assert self._changed.wait_for(lambda: self._has_told, WAIT_SECONDS)
 
+    def is_away(self, is_out_of_reach: bool = True) -> None:
+        """Be out of reach, or in reach again."""
+        with self._changed:
+            self._is_out_of_reach = is_out_of_reach
+
+    def _look(self) -> None:
+        self._looks += 1
+        self._changed.notify_all()
+        if self._is_out_of_reach:
+            raise OutOfReachError("the store is away")
+
     def wait_for_looks(self, count: int) -> None:
-        """Wait until the session has looked for commits so many times more."""
+        """Wait until the session has looked for commits so many times more, or has tried to."""
         with self._changed:
             enough = self._looks + count
             assert self._changed.wait_for(lambda: self._looks >= enough, WAIT_SECONDS)
 
     def refresh(self) -> bool:
         with self._changed:
-            self._looks += 1
             self._has_told = self._is_told  # who looks on has taken note of it
-            self._changed.notify_all()
+            self._look()
             is_new, self._is_new = self._is_new, False
             return is_new
 
@@ -107,10 +119,12 @@ class Remembered:
 
     def seen(self, urls: Iterable[str]) -> Mapping[str, int]:
         with self._changed:
+            self._look()
             return {url: self._pages[url] for url in urls if url in self._pages}
 
     def is_over(self) -> bool:
         with self._changed:
+            self._look()
             self._is_told = self._is_over
             return self._is_over
 
@@ -177,6 +191,7 @@ def session_of(
     position: int = 0,
     settings: HttpSettings = SETTINGS,
     clock: Callable[[], Timestamp] | None = None,
+    since: Timestamp = Timestamp(0),  # noqa: B008 - it never changes
     **plan: Any,
 ) -> Iterator[Taker]:
     """A running session over feeds, closed in the end."""
@@ -194,6 +209,7 @@ def session_of(
         recall or Remembered(),
         taken or {},
         position,
+        since=since,
     )
     session.start()
     try:

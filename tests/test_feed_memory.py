@@ -6,6 +6,8 @@ import gzip
 import json
 import types
 import typing
+import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +19,14 @@ from hypothesis import strategies as st
 from pipelines.dataset import Dataset, Snapshot, local_dataset
 from pipelines.feed_memory import (
     FORMAT,
+    KEPT_SECONDS,
+    MemoryEncoder,
     decode_memory,
     encode_memory,
+    load_memory,
     memory_path,
     read_memory,
+    without_forgotten,
 )
 from schemas.records import FeedItem, FeedMemory, LinkedItem, SeenItem
 
@@ -108,6 +114,35 @@ def test_a_memory_is_read_as_it_was_written(memories: list[FeedMemory]) -> None:
 def test_equal_memories_are_equal_bytes(memories: list[FeedMemory], random: Any) -> None:
     shuffled = random.sample(memories, len(memories))
     assert encode_memory(shuffled) == encode_memory(memories)
+
+
+@settings(deadline=None)
+@given(st.lists(st.lists(values(FeedMemory), max_size=3, unique_by=lambda it: it.url), max_size=4))
+def test_one_encoder_for_many_memories_gives_what_one_for_each_gives(
+    memories: list[list[FeedMemory]],
+) -> None:
+    encoder = MemoryEncoder()
+    for each in [*memories, *memories]:
+        assert encoder.encode(each) == encode_memory(each)
+
+
+def test_a_feed_that_has_not_changed_is_not_encoded_again() -> None:
+    encoder = MemoryEncoder()
+    feeds = [replace(MEMORY, url=f"{URL}?{number}") for number in range(3)]
+    encoder.encode(feeds)
+    before = dict(encoder._kept)
+    encoder.encode([replace(feeds[0], status=304), replace(feeds[1])])  # the third is forgotten
+    assert encoder._kept.keys() == {feeds[0].url, feeds[1].url}
+    assert encoder._kept[feeds[1].url][1] is before[feeds[1].url][1]
+    assert encoder._kept[feeds[0].url][1] != before[feeds[0].url][1]
+
+
+def test_it_is_one_member_of_gzip() -> None:
+    content = encode_memory([MEMORY, replace(MEMORY, url=f"{URL}?2")])
+    inflater = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
+    assert inflater.decompress(content).count(b"\n") == 3
+    assert inflater.eof
+    assert not inflater.unused_data
 
 
 def test_a_line_holds_what_is_not_as_by_default() -> None:
@@ -263,3 +298,40 @@ def test_a_file_that_was_cut_or_has_flipped_bytes_never_raises(data: st.DataObje
     content[data.draw(st.integers(0, len(content) - 1))] ^= data.draw(st.integers(1, 255))
     kept = bytes(content[: data.draw(st.integers(0, len(content)))])
     assert len(decode_memory(kept)) in (0, 2)
+
+
+# ── what it is read for ─────────────────────────────────────────────────────────────────────────
+
+
+def test_who_writes_the_next_memory_is_told_of_one_that_cannot_be_read(dataset: Dataset) -> None:
+    snapshot = Snapshot(1, {}, memory_path("run"))
+    with pytest.raises(FileNotFoundError):
+        load_memory(dataset, snapshot)
+    dataset.store.write(f"{memory_path('run')}/file", b"")  # a folder is where it should be
+    with pytest.raises(IsADirectoryError):
+        load_memory(dataset, snapshot)
+    assert "cannot be read" in read_memory(dataset, snapshot)[1]
+    assert load_memory(dataset, Snapshot(0, {})) == ({}, "")
+
+
+# ── what is forgotten ───────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("polled_at", "is_subscribed", "is_kept"),
+    [
+        (MOMENT, False, True),
+        (MOMENT - KEPT_SECONDS, False, True),
+        (MOMENT - KEPT_SECONDS - 1, False, False),
+        (MOMENT - KEPT_SECONDS - 1, True, True),
+        (None, False, False),
+        (None, True, True),
+    ],
+)
+def test_a_feed_is_forgotten_that_nobody_subscribes_to_and_nobody_has_polled_for_90_days(
+    polled_at: Timestamp | None, is_subscribed: bool, is_kept: bool
+) -> None:
+    assert KEPT_SECONDS == 90 * 86_400
+    memories = {URL: replace(MEMORY, polled_at=polled_at)}
+    subscribed = {URL} if is_subscribed else set()
+    assert bool(without_forgotten(memories, subscribed, MOMENT)) is is_kept

@@ -6,6 +6,7 @@ import gzip
 import json
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 from apache_beam.utils.timestamp import Timestamp
@@ -17,15 +18,18 @@ from session_factory import (
     ONE_AT_A_TIME,
     Clock,
     Remembered,
+    Taker,
     account_of,
+    pages_of,
     session_of,
 )
 from source_factory import make_story
 from web_server import WAIT_SECONDS, Answer, WebServer, WebServers
 
-from schemas.records import FeedItem, FeedMemory, FetchedLink, LinkedItem, Page, Subscription
-from transforms.feed_session import Reading, SessionClosedError, Taken
+from schemas.records import FeedItem, FeedMemory, LinkedItem, Page, Subscription
+from transforms.feed_session import OutOfReachError, SessionClosedError
 from transforms.feed_source import key_of
+from transforms.given_away import PAGE_BYTES, Reading
 
 
 @pytest.fixture
@@ -42,6 +46,9 @@ def site(server: WebServer) -> FeedSite:
 def rarely(url: str) -> Subscription:
     """A feed that is polled once in a test."""
     return Subscription(url, interval_seconds=30 * 86_400)
+
+
+STEPS = ("publish", "take", "take", "commit", "lose", "kill", "back", "forward")
 
 
 def has_pages(count: int):
@@ -347,11 +354,126 @@ def test_no_two_answers_have_one_key_though_the_clock_stands_still(site: FeedSit
 
 def test_nothing_is_observed_before_the_watermark_of_the_session_before(site: FeedSite) -> None:
     site.publish(1)
-    session = session_of(rarely(site.feed_url))
-    with session as taker:
-        taker.session._now = NOON + 3_600  # as the next worker has it whose clock is behind
+    with session_of(rarely(site.feed_url), since=NOON + 3_600) as taker:
         taker.until(has_pages(1))
     assert all(reading.observed_at > NOON + 3_600 for reading in taker.readings)
+
+
+def test_a_clock_that_is_set_back_does_not_hold_the_watermark(site: FeedSite) -> None:
+    clock = Clock()
+    with session_of(rarely(site.feed_url), clock=clock) as taker:
+        before = taker.take().watermark
+        clock.pass_by(-86_400)
+        taker.until(lambda taken: taken.batches[-1].watermark > before)
+
+
+@pytest.mark.slow
+@settings(max_examples=25, deadline=None)
+@given(st.data())
+def test_whatever_happens_all_is_given_before_its_watermark_and_once(data: st.DataObject) -> None:
+    """A runner that commits, loses bundles and workers, and clocks that are set."""
+    steps = data.draw(st.lists(st.sampled_from(STEPS), min_size=4, max_size=14), "steps")
+    with WebServer() as server, ExitStack() as lives:
+        site, clock, recall = FeedSite(server), Clock(), Remembered()
+        site.publish(0)
+        taken: dict[int, int] = {}
+        watermark, position = Timestamp(0), 0
+        kept: list[Reading] = []
+        committed = 0
+
+        def live() -> Taker:
+            return lives.enter_context(
+                session_of(
+                    *(site.feed_url,),
+                    recall=recall,
+                    clock=clock,
+                    taken=taken,
+                    position=position,
+                    since=watermark,
+                )
+            )
+
+        taker = live()
+
+        def take() -> None:
+            nonlocal watermark, position, taken
+            batch = taker.take()
+            assert all(reading.observed_at >= watermark for reading in batch.readings)
+            assert batch.watermark >= watermark
+            kept.extend(batch.readings)
+            watermark, position, taken = batch.watermark, taker.position, dict(batch.taken)
+            origins = [page.origin for page in pages_of(kept[committed:])]
+            assert len(origins) == len(set(origins))
+
+        for step in steps:
+            if step == "publish":
+                site.publish(len(site.items), has_text=len(site.items) % 2 == 0)
+            elif step == "take":
+                take()
+            elif step == "commit":
+                recall.commit(kept, watermark)
+                committed = len(kept)
+            elif step == "lose":  # a bundle, with the worker
+                taker.take()
+                lives.close()
+                taker = live()
+            elif step == "kill":
+                lives.close()
+                taker = live()
+            else:
+                clock.pass_by(-600 if step == "back" else 600)
+        for _ in range(round(WAIT_SECONDS / 0.05)):
+            if len({page.origin for page in pages_of(kept)}) == len(site.items):
+                break
+            take()
+    assert len({page.origin for page in pages_of(kept)}) == len(site.items)
+
+
+# ── what the next session begins with ───────────────────────────────────────────────────────────
+
+
+def validators(server: WebServer, site: FeedSite) -> list[str | None]:
+    """What each poll of a feed asked with."""
+    return [visit.headers.get("if-none-match") for visit in server.visits(site.feed_path)]
+
+
+@pytest.mark.parametrize("has_text", [False, True])
+def test_a_killed_session_leaves_the_next_one_the_validators_of_the_last_commit(
+    server: WebServer, site: FeedSite, has_text: bool
+) -> None:
+    site.publish(1, has_text=has_text)
+    with session_of(rarely(site.feed_url)) as taker:
+        taker.until(lambda taken: bool(taken.polls))
+    assert taker.readings[0].polled is not None
+    assert taker.readings[0].polled.memory.etag
+    recall = Remembered()  # nothing was committed
+    with session_of(rarely(site.feed_url), recall=recall) as taker:
+        taker.until(has_pages(1))
+        taker.take()
+        taker.commit_to(recall)
+    with session_of(site.feed_url, recall=recall) as taker:
+        taker.until(lambda taken: bool(taken.polls))
+    first, second, third, *_ = validators(server, site)
+    assert (first, second) == (None, None)
+    assert third
+
+
+def test_what_an_engine_has_kept_of_a_killed_session_is_not_lost_to_a_feed_that_is_unchanged(
+    server: WebServer, site: FeedSite
+) -> None:
+    site.publish(1, 2)
+    gate = server.hold(site.page_path(2))
+    recall = Remembered()
+    with session_of(rarely(site.feed_url), recall=recall) as before:
+        gate.wait_for(1)
+        before.until(has_pages(1))
+    gate.release()
+    taken = dict(before.batches[-1].taken)
+    with session_of(site.feed_url, recall=recall, taken=taken, position=before.position) as after:
+        after.until(has_pages(1))
+        recall.commit(before.readings + after.readings, after.take().watermark)
+        after.until(lambda taken: len(taken.polls) >= 3)
+    assert [page.url for page in before.pages + after.pages] == [site.page_url(1), site.page_url(2)]
 
 
 # ── what fails ──────────────────────────────────────────────────────────────────────────────────
@@ -444,6 +566,49 @@ def test_a_bug_in_the_sessions_thread_is_raised_where_batches_are_taken(site: Fe
         assert not taker.session.can_give(taker.position - 1)
 
 
+def test_while_the_dataset_is_out_of_reach_nothing_is_asked_and_the_watermark_goes_on(
+    server: WebServer, site: FeedSite
+) -> None:
+    site.publish(1, 2)
+    recall, clock = Remembered(), Clock()
+    gate = server.hold(site.feed_path)
+    with session_of(rarely(site.feed_url), recall=recall, clock=clock) as taker:
+        gate.wait_for(1)
+        recall.is_away()
+        gate.release()
+        taker.until(lambda taken: bool(taken.polls))
+        recall.wait_for_looks(3)
+        before = taker.take().watermark
+        clock.pass_by(500)
+        assert taker.take().watermark >= before + 500
+        assert server.paths == [site.feed_path]
+        recall.is_away(False)
+        taker.until(has_pages(2))
+
+
+def test_a_session_that_begins_while_the_dataset_is_out_of_reach_waits_for_it(
+    site: FeedSite,
+) -> None:
+    site.publish(1)
+    recall = Remembered()
+    recall.is_away()
+    with session_of(rarely(site.feed_url), recall=recall) as taker:
+        recall.wait_for_looks(3)
+        assert taker.take().readings == []
+        recall.is_away(False)
+        taker.until(has_pages(1))
+
+
+def test_a_dataset_that_stays_out_of_reach_ends_it(site: FeedSite) -> None:
+    recall = Remembered()
+    recall.is_away()
+    with (
+        session_of(site.feed_url, recall=recall, reach_seconds=-1) as taker,
+        pytest.raises(OutOfReachError, match="the store is away"),
+    ):
+        taker.take(WAIT_SECONDS)
+
+
 def test_a_dataset_that_cannot_be_read_is_raised_too(site: FeedSite) -> None:
     class Broken(Remembered):
         def memories(self) -> dict[str, FeedMemory]:
@@ -482,6 +647,88 @@ def test_who_is_not_taken_from_asks_for_nothing(server: WebServer, site: FeedSit
     assert not server.log
 
 
+@pytest.mark.parametrize(
+    "bound", [{"max_uncommitted_bytes": 0}, {"max_uncommitted_pages": 0}], ids=["bytes", "pages"]
+)
+def test_no_further_request_begins_while_too_much_is_not_committed(
+    server: WebServer, site: FeedSite, bound: dict[str, int]
+) -> None:
+    site.publish(1, 2, 3)
+    recall, clock = Remembered(), Clock()
+    with session_of(
+        rarely(site.feed_url), recall=recall, clock=clock, settings=ONE_AT_A_TIME, **bound
+    ) as taker:
+        for pages in (1, 2, 3):
+            taker.until(has_pages(pages))
+            before = taker.take().watermark
+            clock.pass_by(60)
+            recall.wait_for_looks(6)
+            assert len([path for path in server.paths if "stories" in path]) == pages
+            assert taker.take().watermark >= before + 60  # so that a window closes
+            taker.commit_to(recall)
+
+
+def test_no_more_requests_are_under_way_than_there_is_room_for_what_they_may_give() -> None:
+    with WebServers(6) as servers:
+        sites = [FeedSite(server) for server in servers]
+        gates = [server.hold(site.feed_path) for server, site in zip(servers, sites, strict=True)]
+        recall = Remembered()
+        with session_of(
+            *(rarely(site.feed_url) for site in sites),
+            recall=recall,
+            max_uncommitted_bytes=2 * PAGE_BYTES,
+        ) as taker:
+            recall.wait_for_looks(6)
+            assert sum(len(server.log) for server in servers) <= 3
+            for gate in gates:
+                gate.release()
+            taker.until(lambda taken: len(taken.polls) == 6)
+
+
+def test_feeds_that_have_nothing_new_need_no_commit_to_be_asked_again(site: FeedSite) -> None:
+    site.refresh()
+    with session_of(site.feed_url, max_uncommitted_bytes=0, max_uncommitted_pages=0) as taker:
+        taker.until(lambda taken: len(taken.polls) >= 5)
+
+
+def test_what_was_given_before_a_restart_and_is_not_committed_counts(
+    server: WebServer, site: FeedSite
+) -> None:
+    site.publish(1)
+    recall = Remembered()
+    taken = dict.fromkeys(range(3), NOON.micros)
+    feed = rarely(site.feed_url)
+    with session_of(feed, recall=recall, taken=taken, max_uncommitted_pages=2) as taker:
+        recall.wait_for_looks(6)
+        assert not server.log
+        recall.commit([], NOON + 1)
+        taker.until(has_pages(1))
+
+
+def test_a_feed_that_was_due_many_times_while_commits_were_behind_is_asked_once(
+    server: WebServer, site: FeedSite
+) -> None:
+    site.publish(1)
+    recall, clock = Remembered(), Clock(0.001)
+    feed = Subscription(site.feed_url, interval_seconds=600)
+    with session_of(feed, recall=recall, clock=clock, max_uncommitted_pages=0) as taker:
+        taker.until(has_pages(1))
+        taker.take()
+        clock.pass_by(6_000)
+        recall.wait_for_looks(6)
+        assert len(taker.polls) == 1
+        taker.commit_to(recall)
+        taker.until(lambda taken: len(taken.polls) == 2)
+        recall.wait_for_looks(6)
+    assert len(server.visits(site.feed_path)) == 2
+
+
+def test_one_request_begins_now_and_then_though_no_commit_comes(site: FeedSite) -> None:
+    site.publish(1, 2, 3)
+    with session_of(rarely(site.feed_url), max_uncommitted_bytes=0, trickle_seconds=0) as taker:
+        taker.until(has_pages(3))
+
+
 def test_a_feed_is_not_starved_by_others_of_its_host(server: WebServer) -> None:
     sites = [FeedSite(server, f"/{number}") for number in range(5)]
     for site in sites:
@@ -507,6 +754,29 @@ def test_asked_to_end_it_gives_what_is_under_way_and_begins_nothing(
         taker.to_end()
     assert [page.url for page in taker.pages] == [site.page_url(3)]
     assert [batch.is_last for batch in taker.batches].count(True) == 1
+
+
+def test_asked_to_end_it_does_though_too_much_is_not_committed(
+    server: WebServer, site: FeedSite
+) -> None:
+    site.publish(1, 2, 3)
+    recall = Remembered()
+    with session_of(
+        rarely(site.feed_url), recall=recall, settings=ONE_AT_A_TIME, max_uncommitted_bytes=0
+    ) as taker:
+        taker.until(has_pages(1))
+        recall.end()
+        taker.to_end()
+    assert len(taker.pages) == 1
+
+
+def test_a_session_that_nobody_takes_from_ends_by_itself(site: FeedSite) -> None:
+    with session_of(site.feed_url, abandoned_seconds=-1) as taker:
+        taker.session._thread.join(WAIT_SECONDS)
+        assert not taker.session._thread.is_alive()
+        assert not taker.session.can_give(0)
+        with pytest.raises(SessionClosedError, match="nobody has taken a batch"):
+            taker.take()
 
 
 def test_the_last_batch_can_be_had_again(site: FeedSite) -> None:
@@ -620,33 +890,3 @@ def test_the_account_of_all_that_a_feed_gives_balances(server: WebServer, make) 
     balance = account_of(taker.readings)
     assert balance.faults == ()
     assert balance.pages == len(taker.pages) + len(taker.failures)
-
-
-# ── what was taken ──────────────────────────────────────────────────────────────────────────────
-
-
-def page_reading(url: str, seconds: int) -> Reading:
-    page = Page(url, url, "html", b"", NOON + seconds)
-    link = LinkedItem(f"feed#{url}", url, "feed", FeedItem(), url, "1")
-    return Reading(NOON + seconds, None, FetchedLink(link, "page"), (page,))
-
-
-@given(st.dictionaries(st.text(max_size=9), st.integers(0, 99), max_size=9), st.integers(0, 99))
-@settings(max_examples=50)
-def test_what_is_committed_is_forgotten_and_nothing_else(
-    seconds_of: dict[str, int], until: int
-) -> None:
-    taken = Taken()
-    for url, seconds in seconds_of.items():
-        taken.add(page_reading(url, seconds))
-    taken.drop_before(NOON + until)
-    after = Taken(taken.moments())
-    for url, seconds in seconds_of.items():
-        assert (url in after) == (seconds >= until)
-    assert 5 not in after
-
-
-def test_a_reading_is_as_large_as_its_content() -> None:
-    reading = page_reading("u", 1)
-    page = Page("u", "u", "html", b"x" * 10_000, NOON)
-    assert reading._replace(pages=(page,)).size_bytes == reading.size_bytes + 10_000

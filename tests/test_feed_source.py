@@ -31,7 +31,7 @@ from schemas.records import (
     PolledFeed,
     Subscription,
 )
-from transforms.feed_session import Reading, Recall, SessionPlan
+from transforms.feed_session import Recall, SessionPlan
 from transforms.feed_source import (
     _SESSIONS,
     Position,
@@ -46,6 +46,7 @@ from transforms.feed_source import (
     key_of,
     units_of,
 )
+from transforms.given_away import Reading
 from transforms.storage import LocalStore
 
 LINK = LinkedItem("feed#1", "https://press.example/1", "feed", FeedItem(), "1" * 16, "2" * 12)

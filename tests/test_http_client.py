@@ -24,6 +24,7 @@ from web_server import Answer, Request, WebServer, WebServers, Wire
 from transforms.connections import TooManyLookups
 from transforms.http_client import (
     DEFAULT_USER_AGENT,
+    MAX_KEPT_ROBOTS_BYTES,
     FetchError,
     HttpClient,
     HttpSettings,
@@ -965,7 +966,8 @@ def test_a_slow_robots_txt_takes_of_the_time_of_a_call(server: WebServer) -> Non
 
 def test_the_longest_known_rules_are_forgotten_when_they_are_too_many(server: WebServer) -> None:
     robots(server, "User-agent: *\nDisallow: /private\n" + ("#" * 999 + "\n") * 480)
-    hosts = [f"host-{number}.example" for number in range(20)]
+    count = MAX_KEPT_ROBOTS_BYTES // 480_000 + 1
+    hosts = [f"host-{number}.example" for number in range(count)]
     server.set("/page", FEED)
 
     async def use(client: HttpClient) -> None:

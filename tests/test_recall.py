@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from apache_beam.utils.timestamp import Timestamp
 from stream_factory import FEED, NOON, ScriptedStream, failed_reading, items_of, quiet_poll
 
 from pipelines.committing import Committer
 from pipelines.compact import compact
+from pipelines.dataset import DatasetError
 from pipelines.recall import STREAMS, DatasetRecall, clock_now, stop_path, stream_folder
-from transforms.storage import LocalStore
+from transforms.compaction import DamagedFileError
+from transforms.feed_session import OutOfReachError
+from transforms.seen_pages import SeenPages
+from transforms.storage import LocalStore, StoreError
 
 HORIZON_SECONDS = 100 * 366 * 86_400
 """So that whatever the day, what tests commit is within it."""
@@ -129,7 +136,7 @@ def test_a_file_that_vanishes_is_told_of_when_it_is_long_enough_gone(
     for file in run.folder.glob("failures/**/*.parquet"):
         file.unlink()
     recall = DatasetRecall(run.dataset.store, run.stream_id, HORIZON_SECONDS, patience_seconds=0)
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(DatasetError, match="a file of the dataset is missing"):
         recall.seen([url])
 
 
@@ -145,6 +152,130 @@ def test_a_commit_that_comes_while_addresses_are_read_is_not_passed_over(
     urls.append(commit(run, 2))
     assert len(recall.seen(urls)) == 3
     assert recall.committed_until() == NOON + 180
+
+
+# ── what fails ──────────────────────────────────────────────────────────────────────────────────
+
+
+class ShakyStore(LocalStore):
+    """A folder that is out of reach at times."""
+
+    is_away = False
+
+    def exists(self, path: str) -> bool:
+        self._check(path)
+        return super().exists(path)
+
+    def read(self, path: str) -> bytes:
+        self._check(path)
+        return super().read(path)
+
+    def open(self, path: str) -> pa.NativeFile:
+        self._check(path)
+        return super().open(path)
+
+    def names(self, folder: str) -> list[str]:
+        self._check(folder)
+        return super().names(folder)
+
+    def _check(self, path: str) -> None:
+        if self.is_away:
+            raise StoreError(errno.EIO, f"{path}: it does not answer")
+
+
+@pytest.mark.parametrize("has_begun", [False, True])
+def test_a_store_that_is_out_of_reach_for_a_while_is_told_and_nothing_is_forgotten(
+    run: ScriptedStream, has_begun: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = ShakyStore(str(run.folder))
+    recall = DatasetRecall(store, run.stream_id, HORIZON_SECONDS)
+    url = commit(run, 0)
+    if has_begun:
+        recall.refresh()
+    store.is_away = True
+    asks = [recall.refresh, recall.memories, partial(recall.seen, [url]), recall.is_over]
+    for ask in asks:
+        with pytest.raises(OutOfReachError, match="it does not answer"):
+            ask()
+    store.is_away = False
+    assert recall.memories()[FEED].polled_at == NOON + 55
+    assert recall.seen([url])
+    assert not recall.is_over()
+    assert caplog.text.count("the reader waits for the dataset") == 1
+
+
+def test_a_manifest_that_is_damaged_is_told_in_a_sentence(run: ScriptedStream) -> None:
+    recall = recall_of(run)
+    recall.refresh()
+    commit(run, 0)
+    (manifest,) = run.folder.glob("_newsbeam/commits/*.json")
+    manifest.write_bytes(b"{")
+    with pytest.raises(DatasetError, match=r"00000001.json is damaged .*put it back from a copy"):
+        recall.refresh()
+
+
+def test_a_file_that_is_damaged_is_told_in_a_sentence(run: ScriptedStream) -> None:
+    url = commit(run, 0)
+    for file in run.folder.glob("failures/**/*.parquet"):
+        file.write_bytes(b"PAR1")
+    with pytest.raises(DamagedFileError, match="is damaged"):
+        recall_of(run).seen([url])
+
+
+def test_files_that_were_read_before_the_store_was_out_of_reach_are_not_read_again(
+    run: ScriptedStream,
+) -> None:
+    commit(run, 0)
+    commit(run, 1)
+    files = [("failures", file.path) for file in run.dataset.snapshot().table("failures")]
+    assert len(files) == 2
+    pages = SeenPages(run.dataset.store)
+    with pytest.raises(FileNotFoundError):
+        pages.keep([*files, ("failures", "failures/none.parquet")], Timestamp(0))
+    for file in run.folder.glob("failures/**/*.parquet"):
+        file.unlink()
+    pages.keep(files, Timestamp(0))
+    assert len(pages.seen(["https://press.example/stories/0"])) == 1
+    pages.keep([], Timestamp(0))
+    assert pages.seen(["https://press.example/stories/0"]) == {}
+
+
+# ── the memory of feeds ─────────────────────────────────────────────────────────────────────────
+
+
+def test_a_memory_that_a_commit_has_replaced_meanwhile_is_read_from_that_commit(
+    run: ScriptedStream,
+) -> None:
+    commit(run, 0)
+    recall = recall_of(run)
+    recall.refresh()
+    commit(run, 1)  # removes what the first has written
+    commit(run, 2)
+    assert recall.memories()[FEED].polled_at == NOON + 175
+    assert recall.committed_until() == NOON + 180
+
+
+def test_a_memory_that_is_lost_is_told_to_the_log_and_all_feeds_are_asked(
+    run: ScriptedStream, caplog: pytest.LogCaptureFixture
+) -> None:
+    commit(run, 0)
+    for file in run.folder.glob("_newsbeam/feeds/*"):
+        file.unlink()
+    assert recall_of(run).memories() == {}
+    assert "is missing; all feeds are asked for again" in caplog.text
+
+
+def test_a_memory_that_is_damaged_is_told_to_the_log(
+    run: ScriptedStream, caplog: pytest.LogCaptureFixture
+) -> None:
+    commit(run, 0)
+    for file in run.folder.glob("_newsbeam/feeds/*"):
+        file.write_bytes(b"none")
+    assert recall_of(run).memories() == {}
+    assert "is damaged" in caplog.text
+
+
+# ── the end, and the rest ───────────────────────────────────────────────────────────────────────
 
 
 def test_a_stream_is_over_when_its_file_says_so(tmp_path: Path) -> None:

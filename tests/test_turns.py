@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Coroutine
 from typing import Any
 
 import pytest
 
-from transforms.turns import HostTurns, PutOff
+from transforms.turns import FORGOTTEN_SECONDS, HostTurns, PutOff
 
 
 class Clock(asyncio.SelectorEventLoop):
@@ -110,6 +111,83 @@ def test_a_crawl_delay_that_is_waited_for_is_counted() -> None:
     run(use())
 
 
-async def _take(host: HostTurns) -> None:
-    async with host.turn("a:80"):
+async def _take(host: HostTurns, name: str = "a:80") -> None:
+    async with host.turn(name):
         pass
+
+
+# ── what is forgotten ───────────────────────────────────────────────────────────────────────────
+
+
+def endless_turns() -> HostTurns:
+    """As those of a stream's client."""
+    return HostTurns(
+        per_host=2, in_all=4, max_failures=3, max_host_seconds=math.inf, leave_seconds=300
+    )
+
+
+async def _meet_others(host: HostTurns, count: int = 5_000) -> None:
+    for number in range(count):
+        await _take(host, f"other-{number}:80")
+
+
+def test_hosts_that_were_not_asked_for_a_day_are_forgotten() -> None:
+    async def use() -> None:
+        host = endless_turns()
+        for _ in range(4):
+            await _meet_others(host, 2_000)
+            let_pass(FORGOTTEN_SECONDS + 1)
+        assert len(host._hosts) <= 2_000
+
+    run(use())
+
+
+def test_a_host_that_was_asked_within_a_day_keeps_its_crawl_delay() -> None:
+    async def use() -> None:
+        host = endless_turns()
+        host.set_delay("a:80", 30)
+        await _take(host)
+        let_pass(FORGOTTEN_SECONDS - 60)
+        await _meet_others(host)
+        assert host._hosts["a:80"].delay_seconds == 30
+
+    run(use())
+
+
+def test_a_host_that_asked_to_be_left_alone_for_days_is_not_forgotten_before() -> None:
+    async def use() -> None:
+        host = endless_turns()
+        host.note_failure("a:80", "rate-limited", 3 * FORGOTTEN_SECONDS)
+        let_pass(2 * FORGOTTEN_SECONDS)
+        await _meet_others(host)
+        with pytest.raises(PutOff, match="left alone"):
+            await _take(host)
+
+    run(use())
+
+
+def test_a_host_that_is_being_asked_is_not_forgotten() -> None:
+    async def use() -> None:
+        host = endless_turns()
+        async with host.turn("a:80"), host.turn("a:80"):
+            let_pass(2 * FORGOTTEN_SECONDS)
+            await _meet_others(host)
+            third = asyncio.create_task(_take(host))
+            await asyncio.sleep(0)
+            assert not third.done()
+        await third
+
+    run(use())
+
+
+def test_time_that_is_counted_for_a_whole_run_is_never_forgotten() -> None:
+    async def use() -> None:
+        host = turns()
+        async with host.turn("a:80"):
+            let_pass(601)
+        let_pass(2 * FORGOTTEN_SECONDS)
+        await _meet_others(host)
+        with pytest.raises(PutOff, match="600 seconds"):
+            await _take(host)
+
+    run(use())

@@ -10,6 +10,8 @@ Polling and fetching
     ``following``      what the answer for a link means
     ``feed_source``    ``ReadFeeds``: both without end, for a stream
     ``feed_session``   what one worker of a stream asks, and what it gives
+    ``given_away``     what a reader has given away, until a commit has it
+    ``steady_clock``   a clock that never goes back and never stands still
     ``lanes``          many requests at a time, keyed by host
     ``http_client``    one client: polite, bounded, safe
     ``turns``          whose turn it is to ask a host: limits, crawl delay, hosts that are down

@@ -5,6 +5,11 @@ the order in which the answers came. Feeds are asked when they are due, links ar
 hosts allow, both by the rules of a run (``listing``, ``polling``, ``fetching``); nobody waits for a
 slow host but its own requests. Unbounded; memory is bounded by what waits to be taken.
 
+No further request begins while too much waits to be taken, or too much was given away that no
+commit has yet; while the dataset is out of reach; or while nobody takes anything. What is due
+meanwhile is asked for afterwards, at most as fast as hosts allow. The watermark goes on, for who
+has not answered has not been observed: so windows close, and their commits make room again.
+
 The truth is the dataset's. A session begins with what that remembers, and all that a session has
 found out and the dataset does not have yet is found out anew by the next one. Only for what it gave
 away and what is not committed yet, ``taken``, it must be told, so that nothing is given twice.
@@ -13,17 +18,24 @@ away and what is not committed yet, ``taken``, it must be told, so that nothing 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import heapq
 import itertools
 import threading
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeVar
 
 from apache_beam.utils.timestamp import Timestamp
 
@@ -34,16 +46,17 @@ from schemas.records import (
     FetchedLink,
     LinkedItem,
     Page,
-    PolledFeed,
     Subscription,
 )
 from transforms.addresses import authority_of, may_share_secrets
 from transforms.asking import ask_feed, jitter_of
 from transforms.following import FetchPlan, ReadContent, ask_for_page, fetched_from
+from transforms.given_away import PAGE_BYTES, Reading, Taken, Uncommitted
 from transforms.http_caching import MAX_RETRY_AFTER_SECONDS
 from transforms.http_client import HttpClient, HttpSettings
 from transforms.listing import digest_poll, is_due, is_to_be_tried, with_outcomes
 from transforms.seen_pages import is_known
+from transforms.steady_clock import Clock, SteadyClock
 
 MAX_WAITING_BYTES = 64 << 20
 """Of readings that wait to be taken, before no further request begins."""
@@ -56,15 +69,35 @@ LOOK_SECONDS = 1.0
 IDLE_SECONDS = 120.0
 """Since when nobody has taken a batch, before no further request begins: as on a worker whose part
 another has taken over."""
-_RECORD_BYTES = 1_024
+ABANDONED_SECONDS = 900.0
+"""Since when nobody has taken a batch, before a session ends by itself; the next begins anew."""
+MAX_UNCOMMITTED_BYTES = 256 << 20
+"""Of what was given away, or is being asked for, and is in no commit yet, before no further request
+begins."""
+MAX_UNCOMMITTED_PAGES = 10_000
+"""The same as a number of pages: each bundle writes down which they are, at 21 bytes a page."""
+TRICKLE_SECONDS = 60.0
+"""One request begins so long after the last, however much is uncommitted. So a stream whose commits
+come with what is read cannot wait for ever, whatever it has been told wrongly."""
+REACH_SECONDS = 3_600.0
+"""How long the dataset may be out of reach before the session gives up."""
+_MAX_PAUSE_SECONDS = 30.0
 _BEGINNING = Timestamp(0)
 
-Clock = Callable[[], Timestamp]
 Job = Callable[[], Awaitable[None]]
+T = TypeVar("T")
+
+
+class OutOfReachError(RuntimeError):
+    """The dataset cannot be read now, but may be later; the message says what and why."""
 
 
 class Recall(Protocol):
-    """What the dataset remembers, as of its newest commit that ``refresh`` has seen."""
+    """What the dataset remembers, as of its newest commit that ``refresh`` has seen.
+
+    All but ``committed_until`` raise ``OutOfReachError`` if the dataset cannot be read now, but may
+    be later. Whatever else they raise ends the session.
+    """
 
     def refresh(self) -> bool:
         """Look for newer commits; whether there are any."""
@@ -97,61 +130,12 @@ class SessionPlan:
     polls_all: bool = False
     look_seconds: float = LOOK_SECONDS
     max_waiting_bytes: int = MAX_WAITING_BYTES
+    max_uncommitted_bytes: int = MAX_UNCOMMITTED_BYTES
+    max_uncommitted_pages: int = MAX_UNCOMMITTED_PAGES
     idle_seconds: float = IDLE_SECONDS
-
-
-class Reading(NamedTuple):
-    """What one answer came to: of a feed, or of a page."""
-
-    observed_at: Timestamp
-    polled: PolledFeed | None = None
-    fetched: FetchedLink | None = None
-    pages: tuple[Page, ...] = ()
-    failures: tuple[Failure, ...] = ()
-
-    @property
-    def size_bytes(self) -> int:
-        """About how much memory it takes."""
-        content = sum(len(page.content) for page in self.pages)
-        payload = sum(len(failure.payload) for failure in self.failures)
-        links = len(self.polled.links) + len(self.polled.memory.pending) if self.polled else 0
-        return content + payload + (1 + links) * _RECORD_BYTES
-
-    def origins(self) -> Iterator[str]:
-        """Of its pages and failures."""
-        yield from (page.origin for page in self.pages)
-        yield from (failure.origin for failure in self.failures)
-
-
-class Taken:
-    """Origins that were given away and are not committed yet, and when each was observed.
-
-    Of an origin 8 bytes of a hash are kept. Two that share them cost one item a wait.
-    """
-
-    def __init__(self, moments: Mapping[int, int] | None = None) -> None:
-        self._moments = dict(moments or {})
-
-    def __contains__(self, origin: object) -> bool:
-        return isinstance(origin, str) and _hash_of(origin) in self._moments
-
-    def add(self, reading: Reading) -> None:
-        """Take note of a reading's origins."""
-        for origin in reading.origins():
-            self._moments[_hash_of(origin)] = reading.observed_at.micros
-
-    def drop_before(self, until: Timestamp) -> None:
-        """Forget what is committed."""
-        self._moments = {key: at for key, at in self._moments.items() if at >= until.micros}
-
-    def moments(self) -> dict[int, int]:
-        """By hash: microseconds since 1970."""
-        return dict(self._moments)
-
-
-def _hash_of(origin: str) -> int:
-    digest = hashlib.sha256(origin.encode("utf-8", "surrogatepass")).digest()
-    return int.from_bytes(digest[:8], "big", signed=True)
+    abandoned_seconds: float = ABANDONED_SECONDS
+    trickle_seconds: float = TRICKLE_SECONDS
+    reach_seconds: float = REACH_SECONDS
 
 
 class SessionClosedError(RuntimeError):
@@ -210,6 +194,7 @@ class FeedSession:
     ) -> None:
         self._subscriptions = {one.url: one for one in subscriptions}
         self._plan = plan
+        self._clock = SteadyClock(plan.clock, since)
         self._recall = recall
         self._position = position
         self._batch: Batch | None = None
@@ -228,6 +213,8 @@ class FeedSession:
         self._given = Taken(taken)
         """With what waits to be taken."""
         self._given_away = Taken(taken)
+        self._uncommitted = Uncommitted(taken)
+        self._is_abandoned = False
         self._error: BaseException | None = None
         self._has_ended = False
         self._has_raised = False
@@ -239,7 +226,13 @@ class FeedSession:
         self._later: list[tuple[Timestamp, int, LinkedItem]] = []
         self._numbers = itertools.count()
         self._hosts: dict[str, _Host] = {}
+        self._turns: deque[asyncio.Future[None]] = deque()
+        """Of requests that wait until there is room for what they may give."""
+        self._begun = 0
+        """Requests that have begun and are not given yet."""
+        self._begun_at = time.monotonic()
         self._is_ending = False
+        self._is_out_of_reach = False
         self._committed_until = _BEGINNING
         self._recalling = asyncio.Lock()
         """Held from when the dataset is asked to when what it says is acted upon."""
@@ -251,7 +244,15 @@ class FeedSession:
         self._thread.start()
 
     def can_give(self, position: int) -> bool:
-        """Whether a batch is the next one, or the one that was given last; none after an error."""
+        """Whether a batch is the next one, or the one that was given last.
+
+        None is after an error, nor when the session has ended because nobody took any.
+        """
+        with self._lock:
+            self._taken_at = time.monotonic()
+            return not self._is_abandoned and self._has(position)
+
+    def _has(self, position: int) -> bool:
         is_last = self._batch is not None and position == self._position - 1
         return not self._has_raised and (position == self._position or is_last)
 
@@ -267,7 +268,7 @@ class FeedSession:
             SessionClosedError: if it was closed.
         """
         with self._taking:
-            if not self.can_give(position):
+            if not self._has(position):
                 raise ValueError(f"batch {position} is asked for, after {self._position - 1}")
             if self._batch is None or position == self._position:
                 self._batch = self._next(wait_seconds)
@@ -285,6 +286,7 @@ class FeedSession:
             readings = list(self._first_ones())
             for reading in readings:
                 self._given_away.add(reading)
+                self._uncommitted.add(reading)
             pending = [*self._open.values(), *(one.observed_at for one in self._waiting)]
             batch = Batch(
                 readings,
@@ -329,16 +331,14 @@ class FeedSession:
 
     async def _main(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._has_room = asyncio.Event()
-        self._has_room.set()
         self._work = asyncio.ensure_future(self._session())
         self._is_running.set()
         await self._work
 
     async def _session(self) -> None:
         await self._look()
-        self._memories = dict(await asyncio.to_thread(self._recall.memories))
-        now = self._plan.clock()
+        self._memories = dict(await self._recalled(self._recall.memories))
+        now = self._clock()
         for url in self._subscriptions:
             is_soon = is_due(self._memory(url), now, polls_all=self._plan.polls_all)
             heapq.heappush(self._due, (now if is_soon else self._memory(url).due_at or now, url))
@@ -350,6 +350,7 @@ class FeedSession:
                 self._ask_due_feeds()
                 await self._follow(list(self._due_links()))
                 await asyncio.sleep(self._plan.look_seconds)
+                self._check_abandoned()
                 await self._look()
 
     def _memory(self, url: str) -> FeedMemory:
@@ -358,27 +359,59 @@ class FeedSession:
     async def _look(self) -> None:
         """What has been committed meanwhile, and whether this is to end."""
         async with self._recalling:
-            self._is_ending = await asyncio.to_thread(self._recall.is_over)
-            await asyncio.to_thread(self._recall.refresh)
+            self._is_ending = await self._recalled(self._recall.is_over)
+            await self._recalled(self._recall.refresh)
             until = self._recall.committed_until()
             if until > self._committed_until:
                 self._committed_until = until
                 with self._lock:
                     self._given.drop_before(until)
                     self._given_away.drop_before(until)
+                    self._uncommitted.drop_before(until)
         self._account()
+
+    async def _recalled(self, ask: Callable[[], T]) -> T:
+        """What the dataset says; while it is out of reach, no further request begins.
+
+        Raises:
+            OutOfReachError: if it is so for ``reach_seconds``.
+        """
+        ends_at = time.monotonic() + self._plan.reach_seconds
+        pause_seconds = self._plan.look_seconds
+        while True:
+            try:
+                found = await asyncio.to_thread(ask)
+            except OutOfReachError:
+                if time.monotonic() > ends_at:
+                    raise
+                self._is_out_of_reach = True
+                self._account()
+            else:
+                self._is_out_of_reach = False
+                return found
+            await asyncio.sleep(pause_seconds)
+            self._check_abandoned()
+            pause_seconds = min(2 * pause_seconds, _MAX_PAUSE_SECONDS)
+
+    def _check_abandoned(self) -> None:
+        """Raises: SessionClosedError, if nobody has taken a batch for very long."""
+        seconds = self._plan.abandoned_seconds
+        with self._lock:
+            self._is_abandoned = time.monotonic() > self._taken_at + seconds
+        if self._is_abandoned:
+            raise SessionClosedError(f"nobody has taken a batch for {seconds:g} seconds")
 
     # ── feeds ───────────────────────────────────────────────────────────────────────────────────
 
     def _ask_due_feeds(self) -> None:
-        now = self._plan.clock()
+        now = self._clock()
         while self._due and self._due[0][0] <= now:
             url = heapq.heappop(self._due)[1]
             self._put(self._memory(url).address or url, partial(self._poll, url), is_feed=True)
 
     async def _poll(self, url: str) -> None:
         due = DueFeed(self._subscriptions[url], self._memory(url))
-        moment = self._plan.clock().to_utc_datetime(has_tz=True)
+        moment = self._clock().to_utc_datetime(has_tz=True)
         answer = await ask_feed(self._client, due, moment, self._plan.settings.max_body_bytes)
         with self._observing() as now:
             polled, pages, failures = digest_poll(
@@ -406,7 +439,7 @@ class FeedSession:
     # ── links ───────────────────────────────────────────────────────────────────────────────────
 
     def _due_links(self) -> Iterator[LinkedItem]:
-        now = self._plan.clock()
+        now = self._clock()
         while self._later and self._later[0][0] <= now:
             yield heapq.heappop(self._later)[2]
 
@@ -415,11 +448,12 @@ class FeedSession:
         if not links:
             return
         async with self._recalling:
-            seen = await asyncio.to_thread(self._recall.seen, {link.url for link in links})
+            urls = {link.url for link in links}
+            seen = await self._recalled(partial(self._recall.seen, urls))
             self._follow_unseen(links, seen)
 
     def _follow_unseen(self, links: Sequence[LinkedItem], seen: Mapping[str, int]) -> None:
-        now = self._plan.clock()
+        now = self._clock()
         for link in links:
             if _is_early(link, now):
                 self._wait(link, link.retry_at or now)
@@ -446,7 +480,7 @@ class FeedSession:
     async def _fetch(self, url: str) -> None:
         # A link that comes with headers is let in where the others may not be.
         link = max(map(self._with_headers, self._links[url]), key=lambda one: bool(one.headers))
-        moment = self._plan.clock().to_utc_datetime(has_tz=True)
+        moment = self._clock().to_utc_datetime(has_tz=True)
         asked = await ask_for_page(self._client, link, moment)
         with self._observing() as now:
             others: list[LinkedItem] = []
@@ -498,12 +532,12 @@ class FeedSession:
 
     async def _serve(self, name: str, host: _Host) -> None:
         while host.feeds or host.pages:
-            await self._has_room.wait()
-            # Asked to end, what waits goes to whoever comes next, by the feeds' memory.
-            job = None if self._is_ending else host.next()
-            if job is None:  # the host's other task took the last
-                break
-            await job()
+            async with self._room():
+                # Asked to end, what waits goes to whoever comes next, by the feeds' memory.
+                job = None if self._is_ending else host.next()
+                if job is None:  # the host's other task took the last
+                    break
+                await job()
         host.active -= 1
         if not host.active:
             self._hosts.pop(name, None)
@@ -512,7 +546,7 @@ class FeedSession:
 
     def _tick(self) -> Timestamp:
         """The time now, which never goes back; under the lock."""
-        self._now = max(self._now, self._plan.clock())
+        self._now = max(self._now, self._clock())
         return self._now
 
     @contextmanager
@@ -522,7 +556,7 @@ class FeedSession:
         The watermark does not pass it before the block ends.
         """
         with self._lock:
-            now = self._now = max(Timestamp(micros=self._now.micros + 1), self._plan.clock())
+            now = self._now = max(Timestamp(micros=self._now.micros + 1), self._clock())
             number = next(self._numbers)
             self._open[number] = now
         try:
@@ -539,12 +573,45 @@ class FeedSession:
             self._lock.notify_all()
         self._account()
 
+    # ── room for a further request ──────────────────────────────────────────────────────────────
+
+    @asynccontextmanager
+    async def _room(self) -> AsyncIterator[None]:
+        """Wait until a request may begin, first come, first served, and have it counted."""
+        turn = self._loop.create_future()
+        self._turns.append(turn)
+        self._account()
+        await turn
+        try:
+            yield
+        finally:
+            self._begun -= 1
+            self._account()
+
     def _account(self) -> None:
-        is_idle = time.monotonic() > self._taken_at + self._plan.idle_seconds
-        if self._waiting_bytes > self._plan.max_waiting_bytes or is_idle:
-            self._has_room.clear()
-        else:
-            self._has_room.set()
+        """Let as many requests begin as there is room for."""
+        while self._turns and self._has_room():
+            turn = self._turns.popleft()
+            if not turn.done():  # as one is whose task was cancelled
+                self._begun += 1
+                self._begun_at = time.monotonic()
+                turn.set_result(None)
+
+    def _has_room(self) -> bool:
+        if self._is_ending:  # who waits is to hear of it
+            return True
+        plan, now = self._plan, time.monotonic()
+        if self._is_out_of_reach or now > self._taken_at + plan.idle_seconds:
+            return False
+        with self._lock:
+            if self._waiting_bytes > plan.max_waiting_bytes:
+                return False
+            # What is being asked for is of a size that nobody knows.
+            begun_bytes = self._begun * PAGE_BYTES
+            size_bytes = self._uncommitted.size_bytes + self._waiting_bytes + begun_bytes
+            pages = self._uncommitted.pages + len(self._waiting) + self._begun
+        is_full = size_bytes > plan.max_uncommitted_bytes or pages > plan.max_uncommitted_pages
+        return not is_full or now >= self._begun_at + plan.trickle_seconds
 
 
 def _is_early(link: LinkedItem, now: Timestamp) -> bool:

@@ -17,8 +17,9 @@ that time, and a feed's own dates would let one wrong clock hold up or outrun al
 **Watermark**: the time now, or that of the oldest answer that is not given yet. So nothing is late,
 however slow a host is: whoever has not answered has not been observed.
 
-One worker asks all feeds, many hosts at a time: it mostly waits. What costs time, extraction and
-enrichment, comes after a shuffle, on all workers.
+One worker asks all feeds, many hosts at a time: it mostly waits. Extraction comes after a shuffle,
+on all workers. Enrichment is a step of the commits, which one worker makes, one after the other; a
+reader that is ahead of them waits (``feed_session``).
 """
 
 from __future__ import annotations
@@ -43,7 +44,8 @@ from apache_beam.utils.timestamp import Duration, Timestamp
 
 from schemas.records import Failure, FetchedLink, Page, PolledFeed, Subscription
 from transforms.accounts import GIVES_UNIT
-from transforms.feed_session import FeedSession, Reading, Recall, SessionPlan
+from transforms.feed_session import FeedSession, Recall, SessionPlan
+from transforms.given_away import Reading
 from transforms.measures import NAMESPACE
 
 BATCH_SECONDS = 1.0
@@ -64,7 +66,7 @@ class Position:
     number: int
     taken: tuple[tuple[int, int], ...] = ()
     """What was given away before and is not committed: hashes of origins, and when each was
-    observed (``feed_session.Taken``)."""
+    observed (``given_away.Taken``). At most about ``feed_session.MAX_UNCOMMITTED_PAGES``."""
     is_end: bool = False
     watermark_micros: int = 0
     """Of the batches before: nothing that follows was observed earlier."""
@@ -175,9 +177,7 @@ class _Sessions:
     def get(self, name: str) -> FeedSession | None:
         with self._lock:
             now = self._clock()
-            for other in [it for it, kept in self._kept.items() if it != name]:
-                if now > self._kept[other].taken_at + _ABANDONED_SECONDS:
-                    self._kept.pop(other).session.close()
+            self._close_others(name, now)
             kept = self._kept.get(name)
             if kept is None:
                 return None
@@ -190,6 +190,12 @@ class _Sessions:
             self._kept[name] = _Kept(session, self._clock())
         if before is not None:
             before.session.close()
+
+    def _close_others(self, name: str, now: float) -> None:
+        """The last one of a process ends by itself (``feed_session.ABANDONED_SECONDS``)."""
+        for other in [it for it, kept in self._kept.items() if it != name]:
+            if now > self._kept[other].taken_at + _ABANDONED_SECONDS:
+                self._kept.pop(other).session.close()
 
 
 _SESSIONS = _Sessions()

@@ -81,9 +81,9 @@ MAX_DRAINED_BYTES = 16 * 1024
 """The largest body of an error or a redirect that is read, so that its connection can be kept."""
 MAX_DRAINED_SECONDS = 1.0
 """For how long it is read; and for half of what the whole call may still take."""
-MAX_KEPT_ROBOTS = 512
+MAX_KEPT_ROBOTS = 4_096
 """Of how many sites the rules are kept; and of no more than ``MAX_KEPT_ROBOTS_BYTES``."""
-MAX_KEPT_ROBOTS_BYTES = 4 << 20
+MAX_KEPT_ROBOTS_BYTES = 16 << 20
 _LONG_ROBOTS_BYTES = 100 * 1024
 """A longer robots.txt is read in a thread, because others would wait."""
 _PERMANENT = frozenset({301, 308})
@@ -473,10 +473,14 @@ class HttpClient:
             self._robots[target.origin] = _Robots(now)
         robots = self._robots[target.origin]
         self._robots.move_to_end(target.origin)
-        kept_bytes = sum(one.size_bytes for one in self._robots.values())
-        while len(self._robots) > MAX_KEPT_ROBOTS or kept_bytes > MAX_KEPT_ROBOTS_BYTES:
-            kept_bytes -= self._robots.popitem(last=False)[1].size_bytes
+        if len(self._robots) > MAX_KEPT_ROBOTS:
+            self._robots.popitem(last=False)
         return robots
+
+    def _bound_robots(self) -> None:
+        kept_bytes = sum(one.size_bytes for one in self._robots.values())
+        while kept_bytes > MAX_KEPT_ROBOTS_BYTES:
+            kept_bytes -= self._robots.popitem(last=False)[1].size_bytes
 
     async def _read_robots(
         self, robots: _Robots, target: CheckedUrl, page: _Call
@@ -503,6 +507,7 @@ class HttpClient:
             is_long = len(body) > _LONG_ROBOTS_BYTES
             rules = await asyncio.to_thread(parse_robots, body) if is_long else parse_robots(body)
             robots.size_bytes = len(body)
+            self._bound_robots()
         except FetchError as error:
             if error.is_put_off:
                 raise

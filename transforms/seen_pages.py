@@ -112,11 +112,15 @@ class SeenPages:
         """Have just these files at hand, each as (table, path).
 
         Raises:
-            OSError: if one cannot be read.
+            OSError: if one cannot be read; those that were read by then need not be read again.
         """
-        self._files = {
-            path: self._files.get(path) or self._read(table, path, since) for table, path in files
-        }
+        kept = set()
+        for table, path in files:
+            kept.add(path)
+            if path not in self._files:
+                self._files[path] = self._read(table, path, since)
+        for path in self._files.keys() - kept:
+            del self._files[path]
 
     def _read(self, table: str, path: str, since: Timestamp) -> tuple[Hashes, Hashes]:
         last: dict[int, int] = {}

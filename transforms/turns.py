@@ -15,6 +15,11 @@ from dataclasses import dataclass, field
 
 _FAILURES_OF_HOST = frozenset({"no-connection", "timeout"})
 _NOT_ABOUT_HOST = frozenset({"forbidden-address"})
+FORGOTTEN_SECONDS = 86_400.0
+"""How long after its last request a host is forgotten: as long as a robots.txt, and with it a crawl
+delay, may be kept (RFC 9309, 2.4)."""
+_MIN_SWEPT = 1_024
+"""Hosts from which on it is looked for some to forget."""
 
 
 class PutOff(Exception):  # noqa: N818 - it is what becomes of the request
@@ -52,6 +57,20 @@ class _Host:
     """How often in a row it said that it is asked too much, but not how long to wait."""
     failed_at: float = 0.0
     """When it last failed to answer, or said so."""
+    users: int = 0
+    """Requests that have their turn or wait for it."""
+    used_at: float = 0.0
+    """When the last of them began or ended."""
+
+    @contextmanager
+    def used(self) -> Iterator[None]:
+        """Keep it from being forgotten."""
+        self.users += 1
+        try:
+            yield
+        finally:
+            self.users -= 1
+            self.used_at = asyncio.get_running_loop().time()
 
     def used_seconds(self, now: float) -> float:
         """Of the time that it may be asked."""
@@ -102,6 +121,8 @@ class HostTurns:
         self._max_host_seconds = max_host_seconds
         self._leave_seconds = leave_seconds
         self._hosts: dict[str, _Host] = {}
+        self._swept_from = _MIN_SWEPT
+        """Hosts from which on it is looked for some to forget the next time."""
 
     @asynccontextmanager
     async def turn(self, name: str, *, is_delayed: bool = True) -> AsyncIterator[None]:
@@ -118,6 +139,7 @@ class HostTurns:
         loop = asyncio.get_running_loop()
         self._check(name, host, loop.time())
         async with AsyncExitStack() as held:
+            held.enter_context(host.used())
             if host.delay_seconds and is_delayed:
                 await held.enter_async_context(host.lane)
                 self._check(name, host, max(loop.time(), host.free_at))
@@ -167,8 +189,25 @@ class HostTurns:
     def _host(self, name: str) -> _Host:
         host = self._hosts.get(name)
         if host is None:
+            if len(self._hosts) >= self._swept_from:
+                self._forget_idle()
             host = self._hosts[name] = _Host(asyncio.Semaphore(self._per_host))
+            host.used_at = asyncio.get_running_loop().time()
         return host
+
+    def _forget_idle(self) -> None:
+        """Forget hosts of which nothing that is known counts any more."""
+        now = asyncio.get_running_loop().time()
+        self._hosts = {name: host for name, host in self._hosts.items() if self._counts(host, now)}
+        self._swept_from = max(_MIN_SWEPT, 2 * len(self._hosts))
+
+    def _counts(self, host: _Host, now: float) -> bool:
+        has_had_time = math.isfinite(self._max_host_seconds) and host.busy_seconds > 0
+        is_recent = now < max(host.used_at, host.failed_at) + FORGOTTEN_SECONDS
+        has_failed = host.failures > 0 or host.refusals > 0
+        is_left_alone = has_failed and now < host.failed_at + self._leave_seconds
+        is_to_wait = now < max(host.free_at, host.wait_until)
+        return host.users > 0 or has_had_time or is_recent or is_left_alone or is_to_wait
 
     def _check(self, name: str, host: _Host, at: float) -> None:
         """Raises: PutOff, if a host is not to be asked at a moment."""
