@@ -36,6 +36,7 @@ from pipelines.steps import (
     Steps,
     Watch,
     Watching,
+    check_engine,
     known_files,
     noticing_refusals,
 )
@@ -164,6 +165,7 @@ def ingest(
     dataset = Dataset(open_store(config.output))
     with noticing_refusals(dataset.store):
         sources = list_sources(config.sources, dataset.store) if config.sources else []
+        check_engine(config)
         waiting = {"wait_seconds": config.wait_seconds, "notify": notify}
         with dataset.writing("newsbeam ingest", **waiting):
             parts = _parts(sources, config)

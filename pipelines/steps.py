@@ -23,7 +23,7 @@ from pipelines import known_rows
 from pipelines.beam_metrics import Measured, read_metrics
 from pipelines.config import IngestConfig
 from pipelines.dataset import DatasetError, PublishError, Snapshot
-from pipelines.engine import EngineError, make_pipeline, start_job
+from pipelines.engine import EngineError, finish_job, make_pipeline, start_job
 from pipelines.ingest import (
     KEYS,
     KnownDataset,
@@ -96,6 +96,21 @@ class Outcome:
     files: list[WrittenFile]
     measured: Measured = field(default_factory=Measured)
     """What the graphs of these steps have counted."""
+
+
+def check_engine(config: IngestConfig) -> None:
+    """See that the engine can be had that the options name, before anything is written.
+
+    Raises:
+        UsageError: if they name none that Beam knows.
+        RunFailedError: if it cannot be had.
+    """
+    if config.is_local:
+        return
+    try:
+        make_pipeline(PipelineOptions(list(config.beam_options)))
+    except EngineError as error:
+        raise RunFailedError(f"{error.sentence()}; {_UNCHANGED}") from error
 
 
 class Steps:
@@ -257,7 +272,7 @@ class Steps:
     def _run(self, build: Callable[[beam.Pipeline], None], workers: int | None = None) -> None:
         options = PipelineOptions(list(self._config.beam_options))
         if not self._config.is_local:
-            self._run_elsewhere(make_pipeline(options), build)
+            self._run_elsewhere(options, build)
             return
         workers = workers or self.workers
         options.view_as(DirectOptions).direct_num_workers = workers
@@ -270,15 +285,16 @@ class Steps:
         self._measured += read_metrics(result.metrics())
 
     def _run_elsewhere(
-        self, pipeline: beam.Pipeline, build: Callable[[beam.Pipeline], None]
+        self, options: PipelineOptions, build: Callable[[beam.Pipeline], None]
     ) -> None:
-        build(pipeline)
-        with noticing_refusals(self._store), noticing_lost_workers():
-            try:
-                result = start_job(pipeline)
-            except EngineError as error:
-                raise RunFailedError(f"{error}; {_UNCHANGED}") from error
-            result.wait_until_finish()
+        # A full disk of a worker's is told as that of a local run is, and all else as the engine's.
+        try:
+            pipeline = make_pipeline(options)
+            build(pipeline)
+            with noticing_refusals(self._store):
+                finish_job(start_job(pipeline))
+        except EngineError as error:
+            raise RunFailedError(f"{error.sentence()}; {_UNCHANGED}") from error
 
     def _report(self, path: str) -> Report:
         report = read_report(self._store, path)

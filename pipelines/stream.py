@@ -8,6 +8,9 @@ Asked to end (SIGTERM, SIGINT), it writes a file that the reader looks for. No f
 begins then; what is under way comes to its end, the reader's watermark goes to the end of time, all
 windows close and are committed, and the engine says that the job is done. Asked again, the job is
 cancelled at once, which is as safe as any kill: what is not committed yet is asked for again.
+
+However it ends, the job is cancelled and the engine's process stopped before the lease is given
+back. A store that is out of reach is no end: see ``Patience``.
 """
 
 from __future__ import annotations
@@ -15,8 +18,8 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -30,9 +33,9 @@ from apache_beam.utils.timestamp import Timestamp
 from pipelines.committing import CommitPlan, CommitWindows
 from pipelines.config import IngestConfig, UsageError
 from pipelines.dataset import STAGING, Commit, Dataset
-from pipelines.engine import EngineError, make_pipeline, start_job
+from pipelines.engine import GONE, EngineError, finish_job, make_pipeline, start_job, stop_engines
 from pipelines.ingest import RunPlan, build_stream
-from pipelines.lock import current_lease
+from pipelines.lock import LEASE_SECONDS, current_lease
 from pipelines.recall import (
     STREAMS,
     DatasetRecall,
@@ -65,6 +68,9 @@ _LOOK_SECONDS = 0.5
 _END_SECONDS = 10.0
 """How long a job is waited for that has nothing left to do."""
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_STAYS = "; what was committed stays, and a new stream goes on from there"
+_COMMIT_THREAD = "newsbeam-commit"
+"""The name of the thread in which ``committing`` makes a commit."""
 _RESTORING = ("--savepoint_path", "--savepointPath")
 """Options by which Flink goes on from what it has kept."""
 
@@ -155,49 +161,58 @@ def stream(
     """
     dataset = Dataset(open_store(config.ingest.output))
     waiting = {"wait_seconds": config.ingest.wait_seconds, "notify": notify}
-    with (
-        noticing_refusals(dataset.store),
-        dataset.writing("newsbeam stream", **waiting),
-        _Requests() as requests,
-    ):
-        began = time.monotonic()
-        head = dataset.checked_snapshot().head
-        if not config.restores:
-            _sweep(dataset)
-        stream_id = new_run_id(clock())
-        options = PipelineOptions(config.beam_options)
-        options.view_as(StandardOptions).streaming = True
-        pipeline = make_pipeline(options)
-        build(pipeline, config, dataset, stream_id, clock)
-        observer = observer or StreamObserver()
-        try:
-            result = start_job(pipeline)
-        except EngineError as error:
-            raise RunFailedError(str(error)) from error
-        requests.listen()
-        engine = str(options.view_as(StandardOptions).runner)
-        observer.begin(stream_id, engine, len(config.ingest.subscriptions))
-        notify(f"stream {stream_id} has begun")
+    options = PipelineOptions(config.beam_options)
+    options.view_as(StandardOptions).streaming = True
+    engine = str(options.view_as(StandardOptions).runner)
+    observer = observer or StreamObserver()
+    with _speaking_of_engines():
+        pipeline = make_pipeline(options)  # before anything is written
+        with (
+            noticing_refusals(dataset.store),
+            dataset.writing("newsbeam stream", **waiting),
+            _Requests() as requests,
+            _ending(requests),
+        ):
+            began = time.monotonic()
+            watch = _Watch(dataset, new_run_id(clock()), observer, tell)
+            if not config.restores:
+                _sweep(dataset)
+            build(pipeline, config, dataset, watch.stream_id, clock)
+            is_whole = True
+            if not requests.count:
+                with requests.starting():
+                    result = start_job(pipeline)
+                try:
+                    observer.begin(watch.stream_id, engine, len(config.ingest.subscriptions))
+                    notify(f"stream {watch.stream_id} has begun")
+                    is_whole = _follow(result, requests, watch, notify)
+                except BaseException:
+                    _cancel(result)
+                    raise
+            return StreamReport(
+                watch.stream_id, time.monotonic() - began, watch.commits, watch.rows, is_whole
+            )
 
-        def told(commit: Commit) -> None:
-            observer.tell(commit)
-            tell(commit)
 
-        watch = _Watch(dataset, stream_id, head, told)
+@contextmanager
+def _speaking_of_engines(added: str = "") -> Iterator[None]:
+    try:
+        yield
+    except EngineError as error:
+        raise RunFailedError(f"{error.sentence()}{added}") from error
 
-        def ask_to_end() -> None:
-            notify("ending: what is under way is committed first; once more ends it at once")
-            dataset.store.write(stop_path(stream_id), b"")
 
-        try:
-            is_whole = _wait(result, ask_to_end, requests, watch, observer)
-        finally:
-            observer.end()
-        if is_whole:
-            dataset.store.delete_folder(stream_folder(stream_id))
-        return StreamReport(
-            stream_id, time.monotonic() - began, watch.commits, watch.rows, is_whole
-        )
+@contextmanager
+def _ending(requests: _Requests) -> Iterator[None]:
+    """See to it, when the block ends, that nothing of the stream is at work any more."""
+    try:
+        yield
+    finally:
+        stop_engines()
+        requests.let_go()
+        for thread in threading.enumerate():  # a cancelled job of a worker in this process
+            if thread.name == _COMMIT_THREAD:
+                thread.join()
 
 
 def build(
@@ -265,23 +280,82 @@ def _sweep(dataset: Dataset) -> None:
             dataset.store.delete_folder(f"{STAGING}/{name}")
 
 
-class _Watch:
-    """Follows the dataset's commits."""
+class Patience:
+    """How long a store may be out of reach for the launching process.
 
-    def __init__(self, dataset: Dataset, stream_id: str, head: int, tell: Tell) -> None:
+    As long as others take the lease for held without a heartbeat: ``LEASE_SECONDS`` from the first
+    look in vain. Within that time commits are tried again, too, and if the store comes back all is
+    as it was: what was committed meanwhile is told of, and the wish to end is handed on. Beyond it
+    the error is raised, and the job cancelled.
+    """
+
+    def __init__(
+        self, seconds: float = LEASE_SECONDS, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._seconds = seconds
+        self._clock = clock
+        self._since: float | None = None
+
+    def has_reached(self, attempt: Callable[[], object]) -> bool:
+        """Whether an attempt at the store succeeded; if not, it is to be made again.
+
+        Raises:
+            OSError: the attempt's own, if attempts have been in vain for too long.
+        """
+        try:
+            attempt()
+        except OSError:
+            now = self._clock()
+            self._since = now if self._since is None else self._since
+            if now - self._since > self._seconds:
+                raise
+            return False
+        self._since = None
+        return True
+
+
+class _Watch:
+    """Follows the dataset's commits, patient with a store that is out of reach (``Patience``)."""
+
+    def __init__(
+        self, dataset: Dataset, stream_id: str, observer: StreamObserver, tell: Tell
+    ) -> None:
+        self.stream_id = stream_id
         self.commits = 0
         self.rows = {"articles": 0, "duplicates": 0, "failures": 0}
+        self.observer = observer
         self._dataset = dataset
-        self._stream_id = stream_id
-        self._head = head
+        self._head = dataset.checked_snapshot().head
         self._tell = tell
+        self._patience = Patience()
+        self._is_told = False
+        self._is_drained = False
+
+    def look(self) -> bool:
+        """Tell of the commits that have come; whether the store was in reach."""
+        return self._patience.has_reached(self._look)
+
+    def ask_to_end(self) -> None:
+        """Tell the reader to ask for nothing more; to be called until the stream is drained."""
+        if not self._is_told:
+            self._is_told = self._patience.has_reached(
+                lambda: self._dataset.store.write(stop_path(self.stream_id), b"")
+            )
 
     def is_drained(self) -> bool:
-        """Whether all that the stream has read is committed."""
-        return self._dataset.store.exists(drained_path(self._stream_id))
+        """Whether all that the stream has read is committed, as far as the store can tell now."""
 
-    def look(self) -> None:
-        """Tell of the commits that have come."""
+        def look() -> None:
+            self._is_drained = self._dataset.store.exists(drained_path(self.stream_id))
+
+        return (self._is_drained or self._patience.has_reached(look)) and self._is_drained
+
+    def clear(self) -> None:
+        """Remove what the stream has staged. If the store refuses, the next stream does."""
+        with suppress(OSError):
+            self._dataset.store.delete_folder(stream_folder(self.stream_id))
+
+    def _look(self) -> None:
         while (commit := self._dataset.commit(self._head + 1)) is not None:
             self._head = commit.number
             if "stream" not in commit.details:
@@ -289,65 +363,69 @@ class _Watch:
             self.commits += 1
             for file in commit.files:
                 self.rows[file.table] += file.rows
+            self.observer.tell(commit)
             self._tell(commit)
 
 
-def _wait(
-    result: PipelineResult,
-    ask_to_end: Callable[[], None],
-    requests: _Requests,
-    watch: _Watch,
-    observer: StreamObserver,
-) -> bool:
-    """Wait for the job to end, handing on the wish that it does; whether it was let come to it."""
+def _follow(result: PipelineResult, requests: _Requests, watch: _Watch, notify: Notify) -> bool:
+    """Follow a job to its end; whether it was let come to it."""
+    try:
+        with _speaking_of_engines(_STAYS):
+            is_whole = _wait(result, requests, watch, notify)
+        while not watch.look():
+            requests.wait(_LOOK_SECONDS)
+    finally:
+        watch.observer.end()
+    if is_whole:
+        watch.clear()
+    return is_whole
+
+
+def _wait(result: PipelineResult, requests: _Requests, watch: _Watch, notify: Notify) -> bool:
+    """Wait for a job to end, handing on the wish that it does; whether it was let come to it.
+
+    Raises:
+        EngineError: if the job failed, or its engine is gone.
+    """
+    is_asked = False
     drained_at: float | None = None
-    is_told = False
     while not PipelineState.is_terminal(_state(result)):
-        requests.heard.wait(_LOOK_SECONDS)
+        requests.wait(_LOOK_SECONDS)
         watch.look()
-        observer.look(result)
-        if requests.count and not is_told:
-            ask_to_end()
-            is_told = True
-            requests.heard.clear()
-        if is_told and drained_at is None and watch.is_drained():
+        watch.observer.look(result)
+        if requests.count and not is_asked:
+            notify("ending: what is under way is committed first; once more ends it at once")
+            is_asked = True
+        if is_asked:
+            watch.ask_to_end()
+        if is_asked and drained_at is None and watch.is_drained():
             drained_at = time.monotonic()
         # With checkpoints Flink keeps a job although it has come to its end.
         is_idle = drained_at is not None and time.monotonic() > drained_at + _END_SECONDS
         if requests.count > 1 or is_idle:
-            with suppress(grpc.RpcError, ValueError):  # the engine is gone already
-                result.cancel()
-            watch.look()
+            _cancel(result)
             return is_idle
-    watch.look()
-    observer.look(result, is_last=True)
+    watch.observer.look(result, is_last=True)
     if drained_at is None and _state(result) != PipelineState.DONE:
-        raise RunFailedError(_reason(result))
+        finish_job(result)
     return True
+
+
+def _cancel(result: PipelineResult) -> None:
+    with suppress(grpc.RpcError, ValueError):  # the engine is gone already
+        result.cancel()
 
 
 def _state(result: PipelineResult) -> str:
     """What the engine says of the job.
 
     Raises:
-        RunFailedError: if the engine says nothing any more.
+        EngineError: if the engine says nothing any more.
     """
     try:
         return str(result.state)
     except (grpc.RpcError, ValueError) as error:  # it is gone, or its channel is closed
-        raise RunFailedError(
-            "the engine is gone; what was committed stays, and a new stream goes on from there"
-        ) from error
-
-
-def _reason(result: PipelineResult) -> str:
-    """Why a job has failed, as far as the engine tells."""
-    try:
-        result.wait_until_finish()
-    except (RuntimeError, grpc.RpcError) as error:
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        return f"the engine's job has failed: {lines[-1] if lines else error}"
-    return f"the engine's job has ended as {result.state}"
+        raise EngineError(GONE) from error
 
 
 class _Requests:
@@ -355,20 +433,48 @@ class _Requests:
 
     def __init__(self) -> None:
         self.count = 0
-        self.heard = threading.Event()
+        self._heard = threading.Event()
+        self._is_starting = False
 
     def __enter__(self) -> _Requests:
-        self._before = self.listen()
+        self._before = self._listen()
         return self
-
-    def listen(self) -> list[Any]:
-        """Hear the signals, instead of whoever does; Beam's job servers end at SIGINT."""
-        return [signal.signal(number, self._handle) for number in _SIGNALS]
 
     def __exit__(self, *_: object) -> None:
         for number, handler in zip(_SIGNALS, self._before, strict=True):
-            signal.signal(number, handler)
+            if self.count < 2:
+                signal.signal(number, handler)
+
+    @contextmanager
+    def starting(self) -> Iterator[None]:
+        """While a job is started, which may take long: the second request cuts it short.
+
+        Raises:
+            KeyboardInterrupt: at the second request.
+        """
+        self._is_starting = True
+        try:
+            yield
+        finally:
+            self._is_starting = False
+        self._listen()  # a runner of the user's own may have listened instead
+
+    def wait(self, seconds: float) -> None:
+        """Wait, or until asked to end."""
+        self._heard.wait(seconds)
+        self._heard.clear()
+
+    def let_go(self) -> None:
+        """Should the end take too long: a further request ends the process, and says nothing."""
+        if self.count > 1:
+            for number in _SIGNALS:
+                signal.signal(number, signal.SIG_DFL)
+
+    def _listen(self) -> list[Any]:
+        return [signal.signal(number, self._handle) for number in _SIGNALS]
 
     def _handle(self, _signal: int, _frame: object) -> None:
         self.count += 1
-        self.heard.set()
+        self._heard.set()
+        if self._is_starting and self.count == 2:
+            raise KeyboardInterrupt
