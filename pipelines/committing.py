@@ -12,10 +12,14 @@ what was seen within the horizon is read from the dataset, which forgets nothing
 with itself. Texts of a window are few, so that one worker carries its steps out, with the very
 graphs of a batch.
 
+A stream that has fallen behind catches up: a window whose successors are closed as well leaves its
+items to the last of them, for a commit takes seconds, however few its texts are. A window of which
+a part has not arrived, as its account tells (``pipelines.waiting_windows``), waits for the rest.
+
 Why each row comes once, although bundles are tried again:
 
-- A commit is one step (``pipelines.dataset``) and names the blocks that are in it. A window whose
-  blocks are in a commit already is passed over when a runner brings it again.
+- A commit is one step (``pipelines.dataset``) and names the blocks that are in it. Blocks that are
+  in a commit already are passed over when a runner brings them again.
 - Blocks are staged under names of their own, and only those count that came through the runner:
   what a failed attempt left lies there until the stream's folder is removed.
 - What a restarted reader asks for again is in the dataset, under the same ids, and adds no row.
@@ -23,18 +27,14 @@ Why each row comes once, although bundles are tried again:
 
 from __future__ import annotations
 
-import pickle
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 import apache_beam as beam
-import pyarrow as pa
-import pyarrow.compute as pc
 from apache_beam.coders import BytesCoder, TupleCoder, VarIntCoder
 from apache_beam.pvalue import PCollection
 from apache_beam.transforms.timeutil import TimeDomain
@@ -48,17 +48,33 @@ from apache_beam.transforms.window import BoundedWindow, GlobalWindow, GlobalWin
 from apache_beam.utils.timestamp import Timestamp
 
 from pipelines.beam_metrics import Distribution, Measured, hand_on
+from pipelines.commit_summary import count_feeds, lags, settled_links
 from pipelines.compact import compact
 from pipelines.config import IngestConfig
 from pipelines.dataset import Dataset, PublishError, Snapshot
-from pipelines.feed_memory import encode_memory, memory_path, read_memory
-from pipelines.ingest import RunPlan
-from pipelines.live import FeedCounts, rows_by_feed, with_rows
+from pipelines.feed_memory import (
+    MemoryEncoder,
+    memory_path,
+    memory_to_go_on,
+    without_forgotten,
+)
+from pipelines.ingest import MAX_LATENESS_SECONDS, RunPlan
+from pipelines.live import rows_by_feed, with_rows
 from pipelines.lock import current_lease
 from pipelines.recall import drained_path, stream_folder
 from pipelines.run import Clock, RunReport, data_files, new_run_id
 from pipelines.staged import RunState
 from pipelines.steps import Outcome, RunFailedError, Steps, Watch
+from pipelines.waiting_windows import (
+    UNITS,
+    Item,
+    Window,
+    apart,
+    is_followed,
+    pack,
+    whole_until,
+    windows_of,
+)
 from schemas.records import (
     Balance,
     FeedMemory,
@@ -66,28 +82,21 @@ from schemas.records import (
     LedgerEntry,
     PolledFeed,
     StagedBlock,
-    Tally,
-    WrittenFile,
 )
-from transforms.compaction import open_parquet
-from transforms.ledger import balance_entries
+from transforms.enrichment import warm_models
 from transforms.listing import with_outcomes
-from transforms.measures import summed_lags
 from transforms.reading import ReadLimits
-from transforms.slicing import FETCHED, POLLED
+from transforms.slicing import FETCHED, PATIENCE_SECONDS, POLLED
 from transforms.staging import paths_of_block, read_records
 from transforms.storage import Store, StoreError
 from transforms.writing import Report
 
 _QUIET_MICROS = 600 * 1_000_000
 """How long windows in which feeds had nothing new wait for one that has, to share its commit."""
+_TOGETHER_MICROS = 600 * 1_000_000
+"""How far the ends of windows that share a commit may lie apart, unless they are quiet."""
 _LAST = "last"
-_LAG_COLUMNS = ["observed_at", "published_at", "published_precision", "revision"]
-_QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99, "max": 1.0}
 T = TypeVar("T")
-
-Item = tuple[int, bytes]
-"""The end of a window, microseconds since 1970, and a packed record that is in it."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +110,7 @@ class CommitPlan:
     clock: Clock
     lease: int
     """Number of the lease that the stream is run under."""
-    patience_seconds: tuple[float, ...] = (1.0, 5.0, 20.0)
+    patience_seconds: tuple[float, ...] = PATIENCE_SECONDS
     """After how long a commit is tried again that failed for a reason outside the program."""
 
     @property
@@ -124,6 +133,16 @@ class Published:
     """What its steps have counted."""
 
 
+class _Extracted(NamedTuple):
+    """What of a window is to be committed, as a run has it of a slice."""
+
+    blocks: tuple[StagedBlock, ...]
+    balance: Balance
+
+    def report(self) -> Report:
+        return Report(self.balance, tuple(it for it in self.blocks if it.kind in UNITS))
+
+
 # ── one commit ──────────────────────────────────────────────────────────────────────────────────
 
 
@@ -135,25 +154,25 @@ class Committer:
         self._dataset = Dataset(plan.store)
         self._memory: tuple[str, dict[str, FeedMemory]] = ("", {})
         """Path of the memory in force, and what is in it."""
+        self._encoder = MemoryEncoder()
 
-    def commit(self, items: Iterable[Item], until: Timestamp) -> Published | None:
+    def commit(self, windows: Sequence[Window], until: Timestamp) -> Published | None:
         """Commit what windows have staged; None if there is nothing, or it was done before.
 
         Args:
-            items: ``StagedBlock`` and ``LedgerEntry`` records, as ``pack`` gives them.
-            until: the end of the last window.
+            windows: in order; no unit is in two of them under the same name (``apart``).
+            until: until when all is committed that the stream has observed.
 
         Raises:
             StreamOrphanedError: if the dataset has another writer by now.
             DatasetError: if the dataset is damaged, or another writer has committed.
             RunFailedError: if the store refuses, or the disk is full.
             PublishError: if it could not be published.
+            AssertionError: if the account of a window, or that of the commit, does not balance.
         """
         plan, store = self._plan, self._plan.store
-        records = self._new(items)
-        blocks = sorted((it for it in records if isinstance(it, StagedBlock)), key=_path)
-        entries = [it for it in records if isinstance(it, LedgerEntry)]
-        if not blocks:
+        extracted = list(self._new(windows))
+        if not extracted:
             return None
         if current_lease(store) != plan.lease:
             raise StreamOrphanedError(
@@ -171,13 +190,15 @@ class Committer:
             dedup_threshold=plan.config.dedup_threshold,
             dedup_horizon_seconds=plan.config.dedup_horizon_seconds,
         )
-        balance = balance_entries(entries)
-        polled = list(self._read(blocks, POLLED, PolledFeed))
+        blocks = [block for one in extracted for block in one.blocks]
+        polled = latest_memories(self._read(blocks, POLLED, PolledFeed))
         fetched = list(self._read(blocks, FETCHED, FetchedLink))
-        units = tuple(block for block in blocks if block.kind in ("articles", "failures"))
         steps = Steps(plan.config, run, state, Watch("", 0, 0), workers=1)
         outcome = steps.finish(
-            [Report(balance, units)], balance.sources, snapshot, settled=_settled(polled, fetched)
+            [one.report() for one in extracted],
+            sum(one.balance.sources for one in extracted),
+            snapshot,
+            settled=settled_links(polled, fetched),
         )
         if outcome.balance.fault_count:
             faults = "; ".join(outcome.balance.faults)
@@ -190,12 +211,13 @@ class Committer:
             seconds=time.monotonic() - began,
             balance=outcome.balance,
             files=outcome.files,
-            feeds=_counts(plan.config, memories, polled, fetched),
+            feeds=count_feeds(plan.config, memories, polled, fetched),
         )
         milliseconds = round(report.seconds * 1_000)
         once = Distribution(1, milliseconds, milliseconds, milliseconds)
         own = Measured({"commits_published": 1}, {"commit_milliseconds": once})
         measured = outcome.measured + own
+        end = Timestamp(micros=windows[-1].end_micros)
         stream = {
             "id": plan.stream_id,
             "until_micros": until.micros,
@@ -211,7 +233,7 @@ class Committer:
                 if one.url in memories
             ),
             "measured": measured.plain(),
-            **lags(store, state.files, outcome.files, until, plan.clock()),
+            **lags(store, state.files, outcome.files, end, plan.clock()),
         }
         summary = {**report.summary(), "stream": stream}
         commit = self._dataset.publish(
@@ -228,22 +250,25 @@ class Committer:
             compact(self._dataset, min_files=plan.config.compact_after)
         return Published(commit.number, summary, measured)
 
-    def _new(self, items: Iterable[Item]) -> list[StagedBlock | LedgerEntry]:
-        """The records of windows that no commit has yet."""
-        windows: dict[int, list[StagedBlock | LedgerEntry]] = {}
-        for end_micros, item in items:
-            windows.setdefault(end_micros, []).append(unpack(item))
-        return [
-            record
-            for records in windows.values()
-            if not self._is_done([one for one in records if isinstance(one, StagedBlock)])
-            for record in records
-        ]
+    def _new(self, windows: Iterable[Window]) -> Iterator[_Extracted]:
+        """What no commit has yet of windows."""
+        for window in windows:
+            window.check()
+            committed = self._committed(window.blocks)
+            left = tuple(block for block in window.blocks if block not in committed)
+            if not left:
+                continue
+            balance = window.balance
+            if committed:
+                # The account of the whole balances; what is left of it is in the blocks.
+                units = sum(block.rows for block in left if block.kind in UNITS)
+                balance = Balance(0, 0, units, (), (), 0, (), 0)
+            yield _Extracted(left, balance)
 
-    def _is_done(self, blocks: Sequence[StagedBlock]) -> bool:
-        """Whether a commit has these blocks already, which a runner has brought again.
+    def _committed(self, blocks: Sequence[StagedBlock]) -> list[StagedBlock]:
+        """Those of the blocks that a commit has already, and that a runner has brought again.
 
-        A commit removes the blocks that it has, so that only for one that is gone it is looked for
+        A commit removes the blocks that it has, so that only those that are gone are looked for
         among the commits.
         """
         gone = [
@@ -251,16 +276,15 @@ class Committer:
             for block in blocks
             if not all(self._plan.store.exists(path) for path in paths_of_block(block))
         ]
-        if not gone:
-            return False
-        number = self._dataset.snapshot().head
-        while number > 0 and (commit := self._dataset.commit(number)) is not None:
-            stream = commit.details.get("stream", {})
-            names = set(stream.get("blocks", ())) if stream else set()
-            if names & set(map(_name, gone)):
-                return True
+        sought = {_name(block): block for block in gone}
+        number = self._dataset.snapshot().head if sought else 0
+        while sought and number > 0 and (commit := self._dataset.commit(number)) is not None:
+            for name in commit.details.get("stream", {}).get("blocks", ()):
+                sought.pop(name, None)
             number -= 1
-        raise RunFailedError(f"{gone[0].path} is gone, and no commit of the stream has it")
+        for block in sought.values():
+            raise RunFailedError(f"{block.path} is gone, and no commit of the stream has it")
+        return gone
 
     def _read(self, blocks: Sequence[StagedBlock], kind: str, record: type[T]) -> Iterator[T]:
         for block in blocks:
@@ -272,26 +296,56 @@ class Committer:
     ) -> dict[str, FeedMemory]:
         path, memories = self._memory
         if path != snapshot.memory:
-            memories = read_memory(self._dataset, snapshot)[0]
+            memories = memory_to_go_on(self._dataset, snapshot)[0]
         return remember(memories, polled, fetched)
 
     def _stage_memory(
         self, state: RunState, memories: Mapping[str, FeedMemory], outcome: Outcome
     ) -> str:
         rows = rows_by_feed(self._plan.store, state.files, outcome.files)
-        known = with_rows(memories, rows)
+        subscribed = {one.url for one in self._plan.config.subscriptions}
+        now = Timestamp.from_utc_datetime(self._plan.clock())
+        known = without_forgotten(with_rows(memories, rows), subscribed, now)
         path = memory_path(state.run_id)
-        self._plan.store.write(f"{state.files}/{path}", encode_memory(known.values()))
+        self._plan.store.write(f"{state.files}/{path}", self._encoder.encode(known.values()))
         self._memory = (path, known)
         return path
 
 
-def _path(block: StagedBlock) -> str:
-    return block.path
-
-
 def _name(block: StagedBlock) -> str:
     return "/".join(block.path.rsplit("/", 2)[-2:])  # with its window's folder
+
+
+def latest_memories(polled: Iterable[PolledFeed]) -> list[PolledFeed]:
+    """Polls, of which only the last one of each feed keeps its memory, for the others' is replaced.
+
+    Windows that wait for one that has something new may have ten polls of each feed.
+    """
+    kept: list[PolledFeed] = []
+    last: dict[str, int] = {}
+    for one in polled:
+        place = last.get(one.memory.url)
+        if place is None or _polled_at(kept[place]) < _polled_at(one):
+            if place is not None:
+                kept[place] = _lightened(kept[place])
+            last[one.memory.url] = len(kept)
+            kept.append(one)
+        else:
+            kept.append(_lightened(one))
+    return kept
+
+
+def _polled_at(one: PolledFeed) -> Timestamp:
+    return one.memory.polled_at or Timestamp(0)
+
+
+def _lightened(one: PolledFeed) -> PolledFeed:
+    memory = one.memory
+    return replace(
+        one,
+        memory=FeedMemory(memory.url, polled_at=memory.polled_at, reason=memory.reason),
+        links=(),
+    )
 
 
 def remember(
@@ -301,7 +355,7 @@ def remember(
 ) -> dict[str, FeedMemory]:
     """The memory of feeds after some answers; what is older than the memory counts for nothing."""
     known = dict(memories)
-    for one in sorted(polled, key=lambda one: one.memory.polled_at or Timestamp(0)):
+    for one in sorted(polled, key=_polled_at):
         before = known.get(one.memory.url)
         if before is not None and (before.polled_at or 0) >= (one.memory.polled_at or 0):
             continue
@@ -322,115 +376,7 @@ def remember(
     return known
 
 
-_SETTLED = {"known": "known-page", "same-page": "same-page"}
-
-
-def _settled(polled: Sequence[PolledFeed], fetched: Sequence[FetchedLink]) -> Balance:
-    """The account of what needed no extraction."""
-    unchanged = Counter({"unchanged-item": sum(one.unchanged for one in polled)})
-    outcomes = Counter(one.outcome for one in fetched)
-    unchanged.update({detail: outcomes[outcome] for outcome, detail in _SETTLED.items()})
-    tallies = tuple(Tally("unchanged", what, count) for what, count in unchanged.items() if count)
-    notes = tuple(note for one in polled for note in one.notes)
-    units = sum(tally.count for tally in tallies)
-    return Balance(0, units, units, tallies, (), 0, notes, len(notes))
-
-
-def _counts(
-    config: IngestConfig,
-    memories: Mapping[str, FeedMemory],
-    polled: Sequence[PolledFeed],
-    fetched: Sequence[FetchedLink],
-) -> FeedCounts:
-    asked = {one.memory.url for one in polled}
-    known = [memories[one.url] for one in config.subscriptions if one.url in memories]
-    return FeedCounts(
-        subscribed=len(config.subscriptions),
-        polled=len(asked),
-        unchanged=sum(one.is_unchanged for one in polled),
-        failed=len({one.memory.url for one in polled if one.memory.reason}),
-        not_due=len(config.subscriptions) - len(asked),
-        links=len(fetched),
-        next_due_at=min((it.due_at for it in known if it.due_at is not None), default=None),
-    )
-
-
-def lags(
-    store: Store,
-    folder: str,
-    files: Sequence[WrittenFile],
-    until: Timestamp,
-    now: Any,
-) -> dict[str, Any]:
-    """How late a commit is, in seconds: after its window, its observations, its publications.
-
-    Publication counts where a row's date is to the minute or better, and not before the window's
-    day: what a feed lists from before says nothing of the stream.
-    """
-    moment = Timestamp.from_utc_datetime(now).micros
-    observed: list[float] = []
-    published: list[float] = []
-    for file in files:
-        if file.table != "articles":
-            continue
-        with open_parquet(store, f"{folder}/{file.path}") as parquet:
-            table = parquet.read(columns=_LAG_COLUMNS)
-        observed += _seconds_before(moment, table.column("observed_at"))
-        is_exact = pc.is_in(
-            table.column("published_precision"), value_set=pa.array(["second", "minute"])
-        )
-        # A revision has the date of its work's first text.
-        is_first = pc.equal(table.column("revision"), 0)
-        recently = table.filter(pc.and_(is_exact, is_first)).column("published_at")
-        published += _seconds_before(moment, recently)
-    recent = [lag for lag in published if 0 <= lag < _DAY_SECONDS]
-    return {
-        "watermark_lag_seconds": round((moment - until.micros) / 1e6, 3),
-        "observed_lag_seconds": summed_lags(observed),
-        "feed_lag_seconds": summed_lags(recent),
-    }
-
-
-_DAY_SECONDS = 86_400
-
-
-def _seconds_before(moment: int, column: pa.ChunkedArray) -> list[float]:
-    micros = pc.cast(pc.cast(column, pa.timestamp("us", "UTC")), pa.int64()).drop_null()
-    return [(moment - at) / 1e6 for at in micros.to_pylist()]
-
-
-def _quantiles(values: Sequence[float]) -> dict[str, float]:
-    """Count and quantiles; only the count where there are no values."""
-    ordered = sorted(values)
-    found: dict[str, float] = {"count": len(ordered)}
-    for name, share in _QUANTILES.items():
-        if ordered:
-            found[name] = round(ordered[min(int(share * len(ordered)), len(ordered) - 1)], 3)
-    return found
-
-
 # ── the transform ───────────────────────────────────────────────────────────────────────────────
-
-
-def pack(record: StagedBlock | LedgerEntry, end_micros: int) -> tuple[bytes, Item]:
-    """A record under the one key, with the end of its window."""
-    return b"", (end_micros, pickle.dumps(record))
-
-
-def unpack(item: bytes) -> StagedBlock | LedgerEntry:
-    """The record that was packed."""
-    return cast("StagedBlock | LedgerEntry", pickle.loads(item))
-
-
-def is_block(item: Item) -> bool:
-    """Whether an item is something staged, and not a line of the account."""
-    return isinstance(unpack(item[1]), StagedBlock)
-
-
-def is_news(item: Item) -> bool:
-    """Whether an item says more than that feeds were asked."""
-    record = unpack(item[1])
-    return isinstance(record, StagedBlock) and record.kind != POLLED
 
 
 class _Pack(beam.DoFn):
@@ -463,6 +409,9 @@ def in_a_thread(carry_out: Callable[[], T]) -> T:
     return results[0]
 
 
+MakeCommitter = Callable[[CommitPlan], Committer]
+
+
 class _Commit(beam.DoFn):
     ITEMS = BagStateSpec("items", TupleCoder((VarIntCoder(), BytesCoder())))
     COMMITTED = ReadModifyWriteStateSpec("committed", VarIntCoder())
@@ -471,11 +420,15 @@ class _Commit(beam.DoFn):
     """One for each window, tagged with its end, and one for the end of all: a timer that is set
     while the last ones fire need not fire any more."""
 
-    def __init__(self, plan: CommitPlan) -> None:
+    def __init__(self, plan: CommitPlan, make_committer: MakeCommitter) -> None:
         self._plan = plan
+        self._make_committer = make_committer
 
     def setup(self) -> None:
-        self._committer = Committer(self._plan)
+        self._committer = self._make_committer(self._plan)
+        # Beside the first window, so that its commit need not wait for seconds. What fails here
+        # fails again where the models are needed.
+        threading.Thread(target=warm_models, daemon=True).start()
 
     def process(
         self,
@@ -486,7 +439,7 @@ class _Commit(beam.DoFn):
     ) -> None:
         end_micros, _ = element[1]
         items.add(element[1])
-        # What comes late is committed with the next window: it may come bit by bit.
+        # What comes late is committed with the next window that is.
         if end_micros > (committed.read() or 0):
             end.set(Timestamp(micros=end_micros), dynamic_timer_tag=str(end_micros))
         end.set(GlobalWindow().max_timestamp(), dynamic_timer_tag=_LAST)
@@ -499,32 +452,49 @@ class _Commit(beam.DoFn):
         committed: Any = beam.DoFn.StateParam(COMMITTED),
     ) -> Iterator[Published]:
         waiting = list(items.read())
+        windows = windows_of(waiting)
         is_last = tag == _LAST
-        until = max((end for end, _ in waiting), default=0) if is_last else int(tag)
-        ready = [item for item in waiting if item[0] <= until]
-        is_due = is_last or until - (committed.read() or 0) >= _QUIET_MICROS
-        # The account alone is never whole: every answer gives a block.
-        if any(map(is_block, ready)) and (is_due or any(map(is_news, ready))):
-            published = in_a_thread(partial(self._commit, ready, Timestamp(micros=until)))
-            committed.write(max(until, committed.read() or 0))
+        before = committed.read() or 0
+        until = max((one.end_micros for one in windows), default=0) if is_last else int(tag)
+        if not is_last and is_followed(windows, until, _TOGETHER_MICROS):
+            return
+        reached = [one for one in windows if one.end_micros <= until]
+        ready = [one for one in reached if one.is_whole]
+        is_due = is_last or until - before >= _QUIET_MICROS
+        if ready and (is_due or any(one.has_news for one in ready)):
+            whole = whole_until(reached, until, before)
+            yield from self._publish(ready, whole)
+            committed.write(whole)
+            done = {one.end_micros for one in ready}
             items.clear()
             for item in waiting:
-                if item[0] > until:
+                if item[0] not in done:
                     items.add(item)
-            if published is not None:
-                hand_on(published.measured)
-                yield published
+        for one in reached:
+            if is_last or until - one.end_micros > MAX_LATENESS_SECONDS * 1_000_000:
+                one.check()  # nothing more of it can come
         if is_last:
             self._plan.store.write(drained_path(self._plan.stream_id), b"")
 
-    def _commit(self, items: Sequence[Item], until: Timestamp) -> Published | None:
+    def _publish(self, windows: Sequence[Window], until_micros: int) -> Iterator[Published]:
+        parts = list(apart(windows))
+        for number, part in enumerate(parts, start=1):
+            is_rest = number == len(parts)
+            so_far = until_micros if is_rest else min(until_micros, part[-1].end_micros)
+            published = in_a_thread(partial(self._commit, part, so_far))
+            if published is not None:
+                hand_on(published.measured)
+                yield published
+
+    def _commit(self, windows: Sequence[Window], until_micros: int) -> Published | None:
         """Commit, and be patient with a store that is out of reach for a while."""
+        until = Timestamp(micros=until_micros)
         for seconds in self._plan.patience_seconds:
             try:
-                return self._committer.commit(items, until)
+                return self._committer.commit(windows, until)
             except (RunFailedError, PublishError, StoreError):
                 time.sleep(seconds)
-        return self._committer.commit(items, until)
+        return self._committer.commit(windows, until)
 
 
 @dataclass
@@ -532,13 +502,15 @@ class CommitWindows(beam.PTransform):
     """``StagedBlock`` and ``LedgerEntry`` of windows → ``Published``, one for each commit."""
 
     plan: CommitPlan
+    make_committer: MakeCommitter = Committer
 
     def expand(self, staged: PCollection[StagedBlock | LedgerEntry]) -> PCollection[Published]:
         """Bring all to one key, and commit at the end of each window."""
+        commit = _Commit(self.plan, self.make_committer)
         return cast(
             "PCollection[Published]",
             staged
             | "Pack" >> beam.ParDo(_Pack()).with_output_types(tuple[bytes, tuple[int, bytes]])
             | "OneForAll" >> beam.WindowInto(GlobalWindows())
-            | "Commit" >> beam.ParDo(_Commit(self.plan)).with_output_types(Published),
+            | "Commit" >> beam.ParDo(commit).with_output_types(Published),
         )

@@ -118,7 +118,7 @@ class KnownFiles:
     failures: Sequence[str] = ()
 
 
-_MAX_LATENESS_SECONDS = 3_600
+MAX_LATENESS_SECONDS = 3_600
 """For which an engine keeps what it must know of a window. With ``ReadFeeds`` nothing is late."""
 KEYS = "keys"
 """Folder of a decision that is of no use any more when it is done."""
@@ -366,7 +366,7 @@ def commit_windows(seconds: float) -> beam.WindowInto:
         window.FixedWindows(seconds),
         trigger=DefaultTrigger(),
         accumulation_mode=AccumulationMode.DISCARDING,
-        allowed_lateness=_MAX_LATENESS_SECONDS,
+        allowed_lateness=MAX_LATENESS_SECONDS,
     )
 
 

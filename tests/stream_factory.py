@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +34,13 @@ from apache_beam.utils.timestamp import Timestamp
 from feed_site import story_page
 from source_factory import Story
 
-from pipelines.committing import CommitPlan, CommitWindows, Item, pack
+from pipelines.committing import CommitPlan, Committer, CommitWindows, MakeCommitter
 from pipelines.config import IngestConfig
 from pipelines.dataset import Commit, Dataset, local_dataset
 from pipelines.ingest import RunPlan, build_stream, commit_windows
 from pipelines.lock import current_lease
 from pipelines.recall import stream_folder
+from pipelines.waiting_windows import Window, pack, windows_of
 from schemas.records import (
     Article,
     Failure,
@@ -145,6 +146,10 @@ class Staged:
     records: tuple[StagedBlock | LedgerEntry, ...]
     observed_at: Timestamp
 
+    def part(self, start: int, end: int | None = None) -> Staged:
+        """Some of the records, for a script in which they do not come together."""
+        return replace(self, records=self.records[start:end])
+
 
 @dataclass
 class ScriptedStream:
@@ -155,6 +160,8 @@ class ScriptedStream:
     window_seconds: int = WINDOW_SECONDS
     options: Mapping[str, Any] = field(default_factory=dict)
     """Of ``IngestConfig``."""
+    make_committer: MakeCommitter = Committer
+    patience_seconds: tuple[float, ...] = ()
 
     @property
     def dataset(self) -> Dataset:
@@ -173,7 +180,7 @@ class ScriptedStream:
             config,
             clock=lambda: (NOON + 3_600).to_utc_datetime(has_tz=True),
             lease=current_lease(store),
-            patience_seconds=(),
+            patience_seconds=self.patience_seconds,
         )
 
     def stage(self, reading: Reading) -> Staged:
@@ -200,7 +207,8 @@ class ScriptedStream:
         """Run a stream's end over a script."""
         with self._pipeline() as pipeline:
             staged = pipeline | _script(steps, lambda step: step.records)
-            _ = staged | commit_windows(self.window_seconds) | CommitWindows(self.plan)
+            windowed = staged | commit_windows(self.window_seconds) | _as_staged()
+            _ = windowed | CommitWindows(self.plan, self.make_committer)
 
     def play_readings(self, *steps: Reading | passed) -> None:
         """Run a stream over a script, by ``build_stream``."""
@@ -249,10 +257,13 @@ class ScriptedStream:
         return [(end - NOON.micros) / 1e6 for end in ends]
 
 
-def items_of(*staged: Staged, until: float) -> list[Item]:
-    """What a window that ends then has of some readings."""
+def windows_with(*staged: Staged, until: float) -> list[Window]:
+    """The window that ends then, with what became of some readings."""
     end = NOON + until
-    return [pack(record, end.micros)[1] for one in staged for record in one.records]
+    return windows_of(pack(record, end.micros)[1] for one in staged for record in one.records)
+
+
+items_of = windows_with
 
 
 def account_of(reading: Reading, units: Sequence[Article | Failure]) -> Iterator[LedgerEntry]:
@@ -278,6 +289,20 @@ def _script(steps: Iterable[Any], elements_of: Callable[[Any], Iterable[Any]]) -
             at = step.observed_at
             script.add_elements([TimestampedValue(one, at) for one in elements_of(step)])
     return script.advance_watermark_to_infinity()
+
+
+@beam.ptransform_fn
+def _as_staged(records: Any) -> Any:
+    """Blocks come when their window closes, or late, as ``slicing`` brings them together."""
+    entries = records | "Entries" >> beam.Filter(lambda it: isinstance(it, LedgerEntry))
+    blocks = (
+        records
+        | "Blocks" >> beam.Filter(lambda it: isinstance(it, StagedBlock))
+        | "Share" >> beam.Map(lambda block: (0, block))
+        | "Together" >> beam.GroupByKey()
+        | "Apart" >> beam.FlatMap(lambda share: share[1])
+    )
+    return (entries, blocks) | "All" >> beam.Flatten()
 
 
 class _Part(beam.DoFn):

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import datetime
+import pickle
 import random
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from apache_beam.utils.timestamp import Timestamp
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from near_copies import VARIANTS
@@ -18,25 +21,24 @@ from stream_factory import (
     FEED,
     NOON,
     ScriptedStream,
+    Staged,
     failed_reading,
-    items_of,
     link_to,
     passed,
     quiet_poll,
     reading_of,
+    windows_with,
 )
 
+from pipelines.commit_summary import lags
 from pipelines.committing import (
+    CommitPlan,
     Committer,
     Published,
     StreamOrphanedError,
-    _quantiles,
     in_a_thread,
-    is_news,
-    lags,
-    pack,
+    latest_memories,
     remember,
-    unpack,
 )
 from pipelines.dataset import local_dataset
 from pipelines.feed_memory import read_memory
@@ -44,6 +46,7 @@ from pipelines.lock import hold_lease
 from pipelines.recall import stream_folder
 from pipelines.steps import RunFailedError
 from pipelines.verify import verify
+from pipelines.waiting_windows import Window, pack, unpack
 from schemas.records import FeedMemory, FetchedLink, LedgerEntry, PolledFeed, SeenItem
 from transforms.staging import paths_of_block
 
@@ -181,6 +184,192 @@ def test_copies_are_linked_wherever_the_borders_are(
     _check_linked(run, [one / 1_000 for one in millis], variant)
 
 
+# ── late, and behind ────────────────────────────────────────────────────────────────────────────
+
+
+def test_what_comes_late_bit_by_bit_is_committed_once_its_account_balances(
+    run: ScriptedStream,
+) -> None:
+    late = run.stage(reading_of(make_story(1), 20))
+    run.play(
+        run.stage(reading_of(make_story(2), 70)),
+        passed(120),
+        late.part(0, 3),
+        run.stage(reading_of(make_story(3), 130)),
+        passed(180),
+        late.part(3),
+        run.stage(reading_of(make_story(4), 190)),
+        passed(240),
+    )
+    assert [commit.details["outcomes"]["article"] for commit in run.commits()] == [1, 1, 2]
+
+
+def test_while_a_window_waits_for_its_rest_the_stream_is_not_committed_beyond_it(
+    run: ScriptedStream,
+) -> None:
+    broken = run.stage(reading_of(make_story(1), 70))
+    run.play(
+        run.stage(quiet_poll(10)),
+        run.stage(reading_of(make_story(2), 20)),
+        passed(60),
+        broken.part(1),
+        passed(120),
+        run.stage(reading_of(make_story(3), 130)),
+        passed(180),
+        broken.part(0, 1),
+        run.stage(reading_of(make_story(4), 190)),
+        passed(240),
+    )
+    assert run.committed_until() == [60, 60, 120, 240]
+
+
+def test_what_never_becomes_whole_is_a_bug_and_keeps_nothing_else_back(
+    run: ScriptedStream,
+) -> None:
+    lost = run.stage(reading_of(make_story(1), 20)).part(0, -1)
+    with pytest.raises(AssertionError, match=r"window until 2026-11-20T12:01:00Z does not"):
+        run.play(lost, passed(60), run.stage(reading_of(make_story(2), 70)), passed(120))
+    assert [row["title"] for row in run.rows("articles")] == [make_story(2).title]
+
+
+def test_a_window_that_is_not_whole_when_nothing_more_of_it_can_come_ends_the_stream(
+    run: ScriptedStream,
+) -> None:
+    lost = run.stage(reading_of(make_story(1), 20)).part(0, -1)
+    in_time, too_late, after = (make_story(number) for number in (2, 3, 4))
+    with pytest.raises(AssertionError, match=r"window until 2026-11-20T12:01:00Z does not"):
+        run.play(
+            lost,
+            run.stage(reading_of(in_time, 3_650)),
+            passed(3_660),
+            run.stage(reading_of(too_late, 3_710)),
+            passed(3_720),
+            run.stage(reading_of(after, 3_770)),
+            passed(3_780),
+        )
+    assert [row["title"] for row in run.rows("articles")] == [in_time.title, too_late.title]
+
+
+def test_a_block_that_the_account_does_not_know_is_a_bug(run: ScriptedStream) -> None:
+    unknown = run.stage(reading_of(make_story(1), 20)).part(0, 1)
+    with pytest.raises(AssertionError, match="has 0 units, but the blocks hold 1"):
+        run.play(unknown, passed(60))
+
+
+def test_what_is_later_than_a_stream_waits_for_is_not_silently_dropped(
+    run: ScriptedStream,
+) -> None:
+    with pytest.raises(AssertionError, match=r"window until 2026-11-20T12:01:00Z does not"):
+        run.play_readings(
+            reading_of(make_story(1), 70),
+            passed(2 * 3_600),
+            reading_of(make_story(2), 20),
+            passed(2 * 3_600 + 60),
+        )
+
+
+def test_a_stream_that_is_behind_makes_one_commit_of_the_windows_that_are_closed(
+    run: ScriptedStream,
+) -> None:
+    run.play(
+        run.stage(reading_of(make_story(1), 10)),
+        run.stage(reading_of(make_story(2), 70)),
+        run.stage(reading_of(make_story(3), 130)),
+        passed(180),
+    )
+    assert run.committed_until() == [180]
+    assert len(run.rows("articles")) == 3
+
+
+def test_a_stream_that_is_far_behind_makes_a_commit_of_ten_minutes_at_most(
+    run: ScriptedStream,
+) -> None:
+    run.play(
+        run.stage(reading_of(make_story(1), 10)),
+        run.stage(reading_of(make_story(2), 610)),
+        run.stage(reading_of(make_story(3), 670)),
+        passed(3_600),
+    )
+    assert run.committed_until() == [660, 720]
+
+
+def test_what_failed_twice_is_in_two_commits_though_its_windows_close_together(
+    run: ScriptedStream,
+) -> None:
+    run.play(
+        run.stage(failed_reading("none", 10)), run.stage(failed_reading("none", 70)), passed(120)
+    )
+    assert run.committed_until() == [60, 120]
+
+
+# What a stream's end hands to a commit, by a committer that only writes it down.
+
+
+class Recorder(Committer):
+    """Writes down what it is to commit, and fails the first time."""
+
+    def __init__(self, plan: CommitPlan) -> None:
+        super().__init__(plan)
+        self._store = plan.store
+        self._failures = 1
+
+    def commit(self, windows: Sequence[Window], until: Timestamp) -> None:
+        if self._failures:
+            self._failures -= 1
+            raise RunFailedError("the store is out of reach")
+        assert all(window.is_whole for window in windows)
+        number = len(self._store.names("handed"))
+        self._store.write(f"handed/{number:04d}", pickle.dumps(list(windows)))
+
+
+def handed(run: ScriptedStream) -> list[list[Window]]:
+    """What was committed, commit by commit."""
+    store = run.dataset.store
+    return [pickle.loads(store.read(f"handed/{name}")) for name in sorted(store.names("handed"))]
+
+
+def recorded(folder: Path) -> ScriptedStream:
+    return ScriptedStream(folder, make_committer=Recorder, patience_seconds=(0.0,))
+
+
+def test_nothing_is_kept_of_what_is_committed_and_a_commit_that_fails_is_made_again(
+    tmp_path: Path,
+) -> None:
+    run = recorded(tmp_path)
+    first, second = (run.stage(reading_of(make_story(n), 60 * n)) for n in (0, 1))
+    run.play(first, passed(60), second, passed(120), passed(3_600))
+    assert [[set(it.entries) for it in one] for one in handed(run)] == [
+        [{it for it in staged.records if isinstance(it, LedgerEntry)}] for staged in (first, second)
+    ]
+
+
+ARRIVALS = st.lists(st.integers(0, 4), min_size=24, max_size=24)
+"""For each record of three readings, before which of some steps of the watermark it comes."""
+
+
+@pytest.mark.slow
+@settings(
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(ARRIVALS, st.randoms(use_true_random=False))
+def test_each_record_is_in_one_commit_with_all_of_its_window_whenever_it_comes(
+    tmp_path_factory: pytest.TempPathFactory, arrivals: list[int], chance: random.Random
+) -> None:
+    run = recorded(tmp_path_factory.mktemp("stream"))
+    staged = [run.stage(reading_of(make_story(n), 60 * n)) for n in range(3)]
+    records = [it.part(n, n + 1) for it in staged for n in range(len(it.records))]
+    comings = list(zip(arrivals, records, strict=True))
+    chance.shuffle(comings)
+    steps: list[Staged | passed] = []
+    for step in range(5):
+        steps += [record for at, record in comings if at == step]
+        steps.append(passed(60 * step + 60))
+    run.play(*steps)
+    windows = [window for one in handed(run) for window in one]
+    found = Counter(it for window in windows for it in (*window.blocks, *window.entries))
+    assert found == Counter(it for one in staged for it in one.records)
+
+
 # ── each row once ───────────────────────────────────────────────────────────────────────────────
 
 
@@ -232,7 +421,7 @@ def test_the_next_stream_that_asks_again_for_what_is_committed_adds_nothing(
 
 def test_no_block_is_in_two_commits(run: ScriptedStream) -> None:
     readings = [run.stage(reading_of(make_story(n), 40 * n)) for n in range(4)]
-    run.play(*readings, passed(60), passed(120), passed(180))
+    run.play(*readings[:2], passed(60), readings[2], passed(120), readings[3], passed(180))
     blocks = [name for one in run.commits() for name in one.details["stream"]["blocks"]]
     assert len(run.commits()) == 3
     assert sorted(blocks) == sorted(set(blocks))
@@ -262,14 +451,40 @@ def test_a_copy_after_the_horizon_is_an_article_of_its_own(
 
 
 def test_the_same_window_is_committed_once(run: ScriptedStream) -> None:
-    items = items_of(run.stage(reading_of(make_story(1), 10)), until=60)
+    windows = windows_with(run.stage(reading_of(make_story(1), 10)), until=60)
     committer = Committer(run.plan)
-    first = committer.commit(items, NOON + 60)
+    first = committer.commit(windows, NOON + 60)
     assert isinstance(first, Published)
     assert first.number == 1
     assert first.summary["stream"]["id"] == run.stream_id
-    assert committer.commit(items, NOON + 60) is None
-    assert Committer(run.plan).commit(items, NOON + 60) is None
+    assert committer.commit(windows, NOON + 60) is None
+    assert Committer(run.plan).commit(windows, NOON + 60) is None
+
+
+def test_of_a_window_that_is_brought_again_with_more_the_rest_is_committed(
+    run: ScriptedStream,
+) -> None:
+    first, second = (run.stage(reading_of(make_story(n), n)) for n in (1, 2))
+    committer = Committer(run.plan)
+    committer.commit(windows_with(first, until=60), NOON + 60)
+    published = committer.commit(windows_with(first, second, until=60), NOON + 60)
+    assert published is not None
+    assert published.summary["new_rows"]["articles"] == 1
+    assert len(run.rows("articles")) == 2
+
+
+def test_a_commit_that_was_killed_before_its_blocks_were_removed_adds_nothing_when_made_again(
+    run: ScriptedStream,
+) -> None:
+    readings = reading_of(make_story(1), 10), failed_reading("none", 20), quiet_poll(30)
+    windows = windows_with(*map(run.stage, readings), until=60)
+    Committer(run.plan).commit(windows, NOON + 60)
+    before = run.rows("articles"), run.rows("failures")
+    for reading in readings:  # the blocks are there again
+        run.stage(reading)
+    Committer(run.plan).commit(windows, NOON + 60)
+    assert (run.rows("articles"), run.rows("failures")) == before
+    assert run.rows("duplicates") == []
 
 
 def test_a_window_of_no_blocks_is_no_commit(run: ScriptedStream) -> None:
@@ -280,32 +495,34 @@ def test_a_block_that_nobody_has_committed_and_that_is_gone_is_told(run: Scripte
     staged = run.stage(reading_of(make_story(1), 10))
     run.dataset.store.delete(paths_of_block(staged.records[0]))
     with pytest.raises(RunFailedError, match="is gone, and no commit of the stream has it"):
-        Committer(run.plan).commit(items_of(staged, until=60), NOON + 60)
+        Committer(run.plan).commit(windows_with(staged, until=60), NOON + 60)
 
 
 def test_a_stream_whose_lease_is_anothers_ends(run: ScriptedStream) -> None:
-    items = items_of(run.stage(reading_of(make_story(1), 10)), until=60)
+    windows = windows_with(run.stage(reading_of(make_story(1), 10)), until=60)
     committer = Committer(run.plan)
     with (
         hold_lease(run.dataset.store, "newsbeam ingest"),
         pytest.raises(StreamOrphanedError, match="has another writer now"),
     ):
-        committer.commit(items, NOON + 60)
+        committer.commit(windows, NOON + 60)
     assert run.commits() == []
 
 
 def test_an_account_that_does_not_balance_is_a_bug(run: ScriptedStream) -> None:
     staged = run.stage(reading_of(make_story(1), 10))
-    items = items_of(staged, until=60)
-    lost = [it for it in items if getattr(unpack(it[1]), "outcome", "") != "staged"]
+    (window,) = windows_with(staged, until=60)
+    kept = tuple(entry for entry in window.entries if entry.outcome != "staged")
     with pytest.raises(AssertionError, match="opened 1 times and closed 0 times"):
-        Committer(run.plan).commit(lost, NOON + 60)
+        Committer(run.plan).commit([replace(window, entries=kept)], NOON + 60)
     assert run.commits() == []
 
 
 def test_a_commit_has_the_memory_of_the_feeds(run: ScriptedStream) -> None:
-    items = items_of(run.stage(quiet_poll(5)), run.stage(reading_of(make_story(1), 10)), until=60)
-    Committer(run.plan).commit(items, NOON + 60)
+    windows = windows_with(
+        run.stage(quiet_poll(5)), run.stage(reading_of(make_story(1), 10)), until=60
+    )
+    Committer(run.plan).commit(windows, NOON + 60)
     memory = read_memory(run.dataset, run.dataset.snapshot())[0][FEED]
     assert memory.polled_at == NOON + 5
     assert memory.articles == 1
@@ -316,19 +533,24 @@ def test_what_a_feed_has_given_adds_up_over_commits(run: ScriptedStream) -> None
     committer = Committer(run.plan)
     for number in (1, 2):
         staged = run.stage(reading_of(make_story(number), 60 * number - 1))
-        committer.commit(items_of(staged, until=60 * number), NOON + 60 * number)
+        committer.commit(windows_with(staged, until=60 * number), NOON + 60 * number)
     memory = read_memory(run.dataset, run.dataset.snapshot())[0][FEED]
     assert memory.articles == 2
 
 
 def test_lags_count_from_the_window_and_from_the_observation(run: ScriptedStream) -> None:
-    items = items_of(run.stage(reading_of(make_story(1), 10)), until=60)
-    published = Committer(run.plan).commit(items, NOON + 60)
+    windows = windows_with(run.stage(reading_of(make_story(1), 10)), until=60)
+    published = Committer(run.plan).commit(windows, NOON + 60)
     assert published is not None
     stream = published.summary["stream"]
     assert stream["watermark_lag_seconds"] == 3_540
     assert stream["observed_lag_seconds"]["p50"] == 3_590
     assert stream["feed_lag_seconds"]["count"] == 0  # no date is known
+
+
+def test_a_window_that_ends_before_its_time_is_not_late(run: ScriptedStream) -> None:
+    now = datetime.datetime(2026, 11, 20, 12, 0, 30, tzinfo=datetime.UTC)
+    assert lags(run.dataset.store, "", [], NOON + 60, now)["watermark_lag_seconds"] == 0
 
 
 def test_no_files_have_no_lags(run: ScriptedStream) -> None:
@@ -340,24 +562,11 @@ def test_no_files_have_no_lags(run: ScriptedStream) -> None:
         assert "p50" not in lag
 
 
-@given(st.lists(st.floats(0, 1e6), min_size=1, max_size=300))
-def test_quantiles_are_values_in_order(values: list[float]) -> None:
-    found = _quantiles(values)
-    assert found["count"] == len(values)
-    assert found["p50"] <= found["p95"] <= found["p99"] <= found["max"] == round(max(values), 3)
-    assert found["p50"] >= round(min(values), 3)
-
-
-def test_the_quantiles_of_a_hundred_values() -> None:
-    found = _quantiles(list(range(1, 101)))
-    assert found == {"count": 100, "p50": 51, "p95": 96, "p99": 100, "max": 100}
-
-
 def test_polls_are_no_news_but_what_came_of_them_is(run: ScriptedStream) -> None:
-    poll = items_of(run.stage(quiet_poll(5)), until=60)
-    page = items_of(run.stage(reading_of(make_story(1), 10)), until=60)
-    assert not any(map(is_news, poll))
-    assert any(map(is_news, page))
+    (asked,) = windows_with(run.stage(quiet_poll(5)), until=60)
+    (page,) = windows_with(run.stage(reading_of(make_story(1), 10)), until=60)
+    assert not asked.has_news
+    assert page.has_news
 
 
 def test_a_record_comes_back_from_its_item() -> None:
@@ -383,6 +592,20 @@ def test_the_latest_poll_counts_whatever_the_order() -> None:
     polls = [poll(20, etag='"2"'), poll(10, etag='"1"')]
     for given_polls in (polls, polls[::-1]):
         assert remember({}, given_polls, [])[FEED].etag == '"2"'
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 2)), max_size=12))
+def test_only_the_last_poll_of_a_feed_keeps_its_memory_and_that_is_all_there_is_to_remember(
+    moments: list[tuple[int, int]],
+) -> None:
+    polls = [
+        PolledFeed(FeedMemory(f"{FEED}?{feed}", polled_at=NOON + at, etag=str(at)), listed=0)
+        for at, feed in moments
+    ]
+    latest = latest_memories(polls)
+    assert len(latest) == len(polls)
+    assert sum(bool(one.memory.etag) for one in latest) == len({feed for _, feed in moments})
+    assert remember({}, latest, []) == remember({}, polls, [])
 
 
 @pytest.mark.parametrize("seconds", [19, 20])

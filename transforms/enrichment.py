@@ -89,6 +89,11 @@ _ENRICH_MILLISECONDS = Metrics.distribution(NAMESPACE, "enrich_milliseconds")
 _ENTITIES_FOUND = Metrics.counter(NAMESPACE, "entities_found")
 
 
+def warm_models() -> None:
+    """Load the models of this process, unless they are; what enriches first need not wait then."""
+    _SHARED_MODELS.acquire(load_models)
+
+
 class _Enrich(beam.DoFn):
     def __init__(self) -> None:
         self._shared = _SHARED_MODELS

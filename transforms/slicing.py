@@ -12,8 +12,9 @@ about a second's worth, so that what is of a window is brought together before i
 
 from __future__ import annotations
 
+import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
@@ -36,10 +37,13 @@ from schemas.records import (
 from transforms import accounts
 from transforms.measures import NAMESPACE
 from transforms.staging import read_records, write_articles, write_failures, write_records
-from transforms.storage import Store
+from transforms.storage import Store, StoreError
 
 ROWS_PER_BLOCK = 500
 BYTES_PER_BLOCK = 8 << 20
+PATIENCE_SECONDS = (1.0, 5.0, 20.0, 60.0)
+"""After how long a stream tries again what its store refused. A batch does not: it is run again,
+and goes on from there."""
 _SHARES = 4
 """In how many the elements of a window are brought together; each gives a block, or several."""
 
@@ -66,10 +70,13 @@ _ROWS_STAGED = Metrics.counter(NAMESPACE, "rows_staged")
 class _Stage(beam.DoFn):
     LEDGER = "ledger"
 
-    def __init__(self, store: Store, folder: str, kind: _Kind) -> None:
+    def __init__(
+        self, store: Store, folder: str, kind: _Kind, patience_seconds: Sequence[float] = ()
+    ) -> None:
         self._store = store
         self._folder = folder
         self._kind = kind
+        self._patience_seconds = patience_seconds
 
     def start_bundle(self) -> None:
         self._waiting: dict[BoundedWindow, _Waiting] = {}
@@ -101,10 +108,18 @@ class _Stage(beam.DoFn):
         # A block is named for what is in it, and two windows may have the same.
         is_all = isinstance(window, GlobalWindow)
         folder = self._folder if is_all else f"{self._folder}/{window.end.micros}"
-        block = self._kind.write(self._store, folder, elements)
+        block = self._write_patiently(folder, elements)
         _BLOCKS_STAGED.inc()
         _ROWS_STAGED.inc(block.rows)
         return block, [accounts.close_staged(self._kind.origin(element)) for element in elements]
+
+    def _write_patiently(self, folder: str, elements: list[Any]) -> StagedBlock:
+        for seconds in self._patience_seconds:
+            try:
+                return self._kind.write(self._store, folder, elements)
+            except StoreError:
+                time.sleep(seconds)
+        return self._kind.write(self._store, folder, elements)
 
 
 @dataclass
@@ -134,9 +149,11 @@ def _of_each_window(elements: PCollection[Any], kind: _Kind) -> PCollection[Any]
 
 
 def _staged(elements: PCollection[Any], store: Store, folder: str, kind: _Kind) -> Staged:
+    patience_seconds: Sequence[float] = ()
     if not elements.windowing.is_default():
         elements = _of_each_window(elements, kind)
-    stage = _Stage(store, folder, kind)
+        patience_seconds = PATIENCE_SECONDS
+    stage = _Stage(store, folder, kind, patience_seconds)
     parted = elements | beam.ParDo(stage).with_output_types(
         StagedBlock, ledger=LedgerEntry
     ).with_outputs(_Stage.LEDGER, main="blocks")
