@@ -96,6 +96,8 @@ _QUIET_MICROS = 600 * 1_000_000
 _TOGETHER_MICROS = 600 * 1_000_000
 """How far the ends of windows that share a commit may lie apart, unless they are quiet."""
 _LAST = "last"
+COMMIT_THREAD = "newsbeam-commit"
+"""Name of the threads in which commits are made."""
 T = TypeVar("T")
 
 
@@ -401,7 +403,7 @@ def in_a_thread(carry_out: Callable[[], T]) -> T:
         except BaseException as error:  # noqa: BLE001 - it is raised where the result is wanted
             errors.append(error)
 
-    thread = threading.Thread(target=run, name="newsbeam-commit")
+    thread = threading.Thread(target=run, name=COMMIT_THREAD)
     thread.start()
     thread.join()
     if errors:

@@ -30,7 +30,7 @@ from apache_beam.options.pipeline_options import PipelineOptions, StandardOption
 from apache_beam.runners.runner import PipelineResult, PipelineState
 from apache_beam.utils.timestamp import Timestamp
 
-from pipelines.committing import CommitPlan, CommitWindows
+from pipelines.committing import COMMIT_THREAD, CommitPlan, CommitWindows
 from pipelines.config import IngestConfig, UsageError
 from pipelines.dataset import STAGING, Commit, Dataset
 from pipelines.engine import GONE, EngineError, finish_job, make_pipeline, start_job, stop_engines
@@ -48,7 +48,7 @@ from pipelines.run import Clock, Notify, new_run_id, utc_now
 from pipelines.steps import RunFailedError, noticing_refusals
 from pipelines.stream_metrics import StreamObserver
 from schemas.records import Failure, Page, Subscription
-from transforms.feed_session import SessionPlan
+from transforms.feed_session import MAX_UNCOMMITTED_BYTES, MAX_UNCOMMITTED_PAGES, SessionPlan
 from transforms.feed_source import ReadFeeds, SourcePlan
 from transforms.http_client import HttpSettings
 from transforms.reading import ReadLimits, read_content
@@ -69,7 +69,6 @@ _END_SECONDS = 10.0
 """How long a job is waited for that has nothing left to do."""
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _STAYS = "; what was committed stays, and a new stream goes on from there"
-_COMMIT_THREAD = "newsbeam-commit"
 """The name of the thread in which ``committing`` makes a commit."""
 _RESTORING = ("--savepoint_path", "--savepointPath")
 """Options by which Flink goes on from what it has kept."""
@@ -211,7 +210,7 @@ def _ending(requests: _Requests) -> Iterator[None]:
         stop_engines()
         requests.let_go()
         for thread in threading.enumerate():  # a cancelled job of a worker in this process
-            if thread.name == _COMMIT_THREAD:
+            if thread.name == COMMIT_THREAD:
                 thread.join()
 
 
@@ -220,6 +219,8 @@ def build(
 ) -> None:
     """The graph of a stream over a dataset, whose lease the caller holds."""
     ingest, store = config.ingest, dataset.store
+    # Windows that are longer hold more until their commit.
+    minutes = max(1.0, config.commit_every_seconds / 60)
     limits = ReadLimits(max_input_bytes=ingest.max_input_bytes)
     source = SourcePlan(
         stream_id,
@@ -229,6 +230,8 @@ def build(
             partial(_read_page, limits=limits),
             clock_now,
             ingest.polls_all,
+            max_uncommitted_bytes=round(MAX_UNCOMMITTED_BYTES * minutes),
+            max_uncommitted_pages=round(MAX_UNCOMMITTED_PAGES * minutes),
         ),
         partial(DatasetRecall, store, stream_id, ingest.dedup_horizon_seconds),
     )
