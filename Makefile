@@ -3,14 +3,18 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SOAK_MINUTES ?= 20
+# Processes for tests; each takes 1 GB. TEST_WORKERS=0 is none beside pytest itself.
+TEST_WORKERS ?= logical
+TEST_OPTIONS := -n $(TEST_WORKERS) --maxprocesses 4
 
-.PHONY: help setup demo demo-feeds test lint bench bench-dedup bench-dedup-scale bench-ageing bench-slices bench-stores soak docs lock clean
+.PHONY: help setup demo demo-feeds test test-slow lint bench bench-dedup bench-dedup-scale bench-ageing bench-slices bench-stores soak docs lock clean
 
 help:
 	@echo "make setup   put newsbeam and its tools into $(VENV)"
 	@echo "make demo    ingest seeds/ into news/ and query the result"
 	@echo "make demo-feeds  poll the feeds of examples/site/, served here, into news-feeds/"
 	@echo "make test    run the tests"
+	@echo "make test-slow  run the slow tests: engines, object stores, killed runs (half an hour)"
 	@echo "make lint    ruff and mypy --strict"
 	@echo "make bench   print the numbers of quality and speed that README and docs state"
 	@echo "make bench-dedup  copies found and missed, beside datasketch (some minutes)"
@@ -50,7 +54,12 @@ demo-feeds: setup
 	echo; $(BIN)/newsbeam feeds news-feeds
 
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(TEST_OPTIONS) --dist worksteal
+
+# Tests of one xdist_group share a process, and come one after the other.
+test-slow: setup
+	$(BIN)/python -m pytest -m slow $(TEST_OPTIONS) --dist loadgroup --no-loadscope-reorder \
+	  --durations=20
 
 lint: setup
 	$(BIN)/ruff check .

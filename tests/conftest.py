@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from apache_beam.utils.timestamp import Timestamp
+from hypothesis import settings
 
 from schemas.records import Article, Extraction, Page
 
@@ -17,6 +18,23 @@ OBSERVED_AT = Timestamp.from_rfc3339("2026-06-30T12:00:00Z")
 
 # Beam logs what it does to the root logger, which pytest would show for every failing test.
 logging.getLogger("apache_beam").setLevel(logging.ERROR)
+
+# How long an example takes says how much else the machine does.
+settings.register_profile("newsbeam", deadline=None)
+settings.load_profile("newsbeam")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep slow tests that share fixtures in one process; engines, the longest, go first."""
+    for item in items:
+        if item.get_closest_marker("slow") and not item.get_closest_marker("xdist_group"):
+            item.add_marker(pytest.mark.xdist_group(item.module.__name__))
+    items.sort(key=lambda item: not _is_of_engines(item))
+
+
+def _is_of_engines(item: pytest.Item) -> bool:
+    group = item.get_closest_marker("xdist_group")
+    return group is not None and "engines" in group.args
 
 
 @pytest.fixture(scope="session")

@@ -46,7 +46,7 @@ import grpc
 import pytest
 from object_servers import free_port
 
-ENGINES = ("prism", "flink-embedded", "flink-cluster")
+ENGINES = ("direct", "prism", "flink-embedded", "flink-cluster")
 ROOT = Path(__file__).resolve().parent.parent
 BEAM_VERSION = version("apache-beam")
 FLINK_VERSION = "1.19.3"
@@ -63,7 +63,7 @@ JAVA_OPENS = (
     "java.base/java.util.concurrent.locks", "java.base/sun.nio.ch",
 )  # fmt: skip
 """What Flink reads of Java's insides: as ``env.java.opts.all`` of its own configuration has it."""
-START_SECONDS = 120.0
+START_SECONDS = 240.0
 STOP_SECONDS = 20.0
 _POLL_SECONDS = 0.1
 _DEPENDENCY_PLUGIN = "org.apache.maven.plugins:maven-dependency-plugin:2.8"
@@ -234,17 +234,20 @@ def _must(what: str, command: Sequence[str], environment: Mapping[str, str] | No
 
 
 @contextmanager
-def running(engine: str, folder: Path) -> Iterator[list[str]]:
-    """One of ``ENGINES``, with all that belongs to it; gives the options for batches on it."""
+def running(engine: str, folder: Path, *, starts_workers: bool = False) -> Iterator[list[str]]:
+    """One of ``ENGINES``, with all that belongs to it; gives the options for batches on it.
+
+    Workers are as ``options`` has them, or, with ``starts_workers``, processes of the engine's.
+    """
     with ExitStack() as stack:
         if engine != "flink-cluster":
-            yield options(engine, folder)
+            yield [*options(engine, folder), *(process_options() if starts_workers else [])]
             return
         cluster = stack.enter_context(flink_cluster(folder / "cluster"))
-        pool = stack.enter_context(worker_pool(folder / "workers"))
-        yield options(
-            engine, folder, cluster=cluster, workers=pool.address, idle_worker_millis=30_000
-        )
+        workers = ""
+        if not starts_workers:
+            workers = stack.enter_context(worker_pool(folder / "workers")).address
+        yield options(engine, folder, cluster=cluster, workers=workers, idle_worker_millis=30_000)
 
 
 def options(
@@ -257,11 +260,14 @@ def options(
 ) -> list[str]:
     """Beam's options for one of ``ENGINES``, whose log lies in ``folder``.
 
-    A cluster's workers are in ``workers``, the address of a pool; those of the others are in the
-    launching process. A worker that has nothing to do is kept for ``idle_worker_millis``, which
-    is for batches: there most stages begin when others have ended, and a worker that starts reads
-    its models. With 0 it ends at once, and a job that is restarted has new workers throughout.
+    A cluster's workers are in ``workers``, the address of a pool, or are started by Flink itself,
+    if that is empty; those of the others are in the launching process. A worker that has nothing
+    to do is kept for ``idle_worker_millis``, which is for batches: there most stages begin when
+    others have ended, and a worker that starts reads its models. With 0 it ends at once, and a job
+    that is restarted has new workers throughout.
     """
+    if engine == "direct":
+        return ["--runner=DirectRunner"]
     if engine == "prism":
         return ["--runner=PrismRunner", f"--prism_location={find_prism()}"]
     flink = [
@@ -274,15 +280,28 @@ def options(
     ]
     if engine == "flink-embedded":
         return [*flink, "--flink_master=[local]", "--environment_type=LOOPBACK"]
-    if engine != "flink-cluster" or cluster is None or not workers:
-        raise ValueError(f"{engine!r} is none of {ENGINES}, or lacks a cluster or workers")
+    if engine != "flink-cluster" or cluster is None:
+        raise ValueError(f"{engine!r} is none of {ENGINES}, or lacks a cluster")
+    pool = ["--environment_type=EXTERNAL", f"--environment_config={workers}"]
     return [
         *flink,
         f"--flink_master={cluster.address}",
         f"--environment_cache_millis={idle_worker_millis}",
-        "--environment_type=EXTERNAL",
-        f"--environment_config={workers}",
+        *(pool if workers else process_options()),
     ]
+
+
+def process_options() -> list[str]:
+    """Beam's options for workers that the engine starts, by the program of ``deploy``.
+
+    They run this checkout, by the Python that runs the tests.
+    """
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    config = {
+        "command": str(ROOT / "deploy" / "beam-worker"),
+        "env": {"PATH": path, "PYTHONPATH": str(ROOT)},
+    }
+    return ["--environment_type=PROCESS", f"--environment_config={json.dumps(config)}"]
 
 
 @dataclass(frozen=True)
@@ -349,6 +368,11 @@ class FlinkCluster:
     def task_managers(self) -> list[int]:
         """The process ids of the task managers, in the order of their start, killed ones too."""
         return [process.pid for process in self._task_managers]
+
+    def alive(self) -> list[int]:
+        """The numbers of the task managers that have not ended."""
+        running = enumerate(self._task_managers)
+        return [number for number, process in running if process.poll() is None]
 
     def ask(self, path: str) -> Any:
         """What the REST API answers, such as for ``/overview``."""

@@ -22,7 +22,7 @@ from engines import ENGINES, ROOT, running
 from feed_site import FeedSite
 from web_server import WebServer
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("engines")]
 
 TABLES = ("articles", "duplicates", "failures")
 LOCAL = ["--workers=1"]
@@ -96,6 +96,14 @@ def test_the_seeds_give_the_same_rows_on_every_engine(
     engine: str, seeds_locally: Rows, tmp_path: Path
 ) -> None:
     with running(engine, tmp_path) as options:
+        assert_same(ingested(tmp_path, "seeds", *options), seeds_locally)
+
+
+@pytest.mark.parametrize("engine", ["prism", "flink-cluster"])
+def test_workers_may_be_processes_that_the_engine_starts(
+    engine: str, seeds_locally: Rows, tmp_path: Path
+) -> None:
+    with running(engine, tmp_path, starts_workers=True) as options:
         assert_same(ingested(tmp_path, "seeds", *options), seeds_locally)
 
 
