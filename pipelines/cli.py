@@ -81,6 +81,15 @@ exit codes:
   {INTERRUPTED}  interrupted (Ctrl-C, SIGTERM): nothing was added, or the next run finishes it
 """
 
+STREAM_EXIT_CODES = f"""\
+exit codes:
+  {DONE}    ended by SIGTERM or Ctrl-C, and all that was under way is committed
+  {FAILED}    failed: the engine, the store or the dataset refused, or another run writes to it;
+       what was committed stays, and the same command goes on from there
+  {BAD_USAGE}    bad usage: an option, feed or output that cannot be used as given
+  {INTERRUPTED}  asked to end twice: what was committed stays, the rest is asked for again
+"""
+
 
 def _short(size_bytes: int) -> str:
     return size(size_bytes).replace(" ", "").replace(".0", "")
@@ -179,6 +188,7 @@ def _add_stream(commands: Any) -> None:
         "a dataset commit by commit, until SIGTERM or Ctrl-C: then what is under way is committed\n"
         "first. Runs on Prism, or on another engine that --runner names (docs/runners.md).",
     )
+    command.epilog = STREAM_EXIT_CODES
     command.epilog += "\nUnknown options go to Beam (write them as --name=value)."
     command.add_argument(
         "--output",

@@ -173,13 +173,14 @@ class Committer:
             AssertionError: if the account of a window, or that of the commit, does not balance.
         """
         plan, store = self._plan, self._plan.store
-        extracted = list(self._new(windows))
-        if not extracted:
-            return None
         if current_lease(store) != plan.lease:
             raise StreamOrphanedError(
                 f"the dataset {store.url} has another writer now; this stream ends"
             )
+        self._dataset.finish_decided()  # where this worker, or the one before it, was cut short
+        extracted = list(self._new(windows))
+        if not extracted:
+            return None
         began = time.monotonic()
         now = plan.clock()
         snapshot = self._dataset.snapshot()
@@ -270,8 +271,8 @@ class Committer:
     def _committed(self, blocks: Sequence[StagedBlock]) -> list[StagedBlock]:
         """Those of the blocks that a commit has already, and that a runner has brought again.
 
-        A commit removes the blocks that it has, so that only those that are gone are looked for
-        among the commits.
+        A commit removes the blocks that it has, unless it is cut short: then none follows before
+        it was made again. So the newest commit is asked for all, and those before for what is gone.
         """
         gone = [
             block
@@ -279,14 +280,20 @@ class Committer:
             if not all(self._plan.store.exists(path) for path in paths_of_block(block))
         ]
         sought = {_name(block): block for block in gone}
-        number = self._dataset.snapshot().head if sought else 0
-        while sought and number > 0 and (commit := self._dataset.commit(number)) is not None:
-            for name in commit.details.get("stream", {}).get("blocks", ()):
+        left: list[StagedBlock] = []
+        number, is_newest = self._dataset.snapshot().head, True
+        while (sought or is_newest) and (commit := self._dataset.commit(number)) is not None:
+            names = commit.details.get("stream", {}).get("blocks", ())
+            if names and is_newest:
+                left = [block for block in blocks if block not in gone and _name(block) in names]
+                is_newest = False
+            for name in names:
                 sought.pop(name, None)
             number -= 1
         for block in sought.values():
             raise RunFailedError(f"{block.path} is gone, and no commit of the stream has it")
-        return gone
+        self._plan.store.delete(path for block in left for path in paths_of_block(block))
+        return gone + left
 
     def _read(self, blocks: Sequence[StagedBlock], kind: str, record: type[T]) -> Iterator[T]:
         for block in blocks:
@@ -412,6 +419,26 @@ def in_a_thread(carry_out: Callable[[], T]) -> T:
 
 
 MakeCommitter = Callable[[CommitPlan], Committer]
+_ENDED = threading.Event()
+"""Set where the stream of this process has ended, and its workers may be at work in it still."""
+
+
+def begin_commits() -> None:
+    """Let the workers that are in this process make commits."""
+    _ENDED.clear()
+
+
+def end_commits() -> None:
+    """Wait for the commit that is being made in this process; no further one begins."""
+    _ENDED.set()
+    while threads := [one for one in threading.enumerate() if one.name == COMMIT_THREAD]:
+        for thread in threads:
+            thread.join()
+
+
+def _check_not_ended() -> None:
+    if _ENDED.is_set():
+        raise StreamOrphanedError("the stream has ended; what is not committed is asked for again")
 
 
 class _Commit(beam.DoFn):
@@ -439,12 +466,14 @@ class _Commit(beam.DoFn):
         committed: Any = beam.DoFn.StateParam(COMMITTED),
         end: Any = beam.DoFn.TimerParam(END),
     ) -> None:
-        end_micros, _ = element[1]
+        end.set(GlobalWindow().max_timestamp(), dynamic_timer_tag=_LAST)
+        end_micros, packed = element[1]
+        if not packed:
+            return
         items.add(element[1])
         # What comes late is committed with the next window that is.
         if end_micros > (committed.read() or 0):
             end.set(Timestamp(micros=end_micros), dynamic_timer_tag=str(end_micros))
-        end.set(GlobalWindow().max_timestamp(), dynamic_timer_tag=_LAST)
 
     @on_timer(END)
     def close(
@@ -492,10 +521,12 @@ class _Commit(beam.DoFn):
         """Commit, and be patient with a store that is out of reach for a while."""
         until = Timestamp(micros=until_micros)
         for seconds in self._plan.patience_seconds:
+            _check_not_ended()
             try:
                 return self._committer.commit(windows, until)
             except (RunFailedError, PublishError, StoreError):
-                time.sleep(seconds)
+                _ENDED.wait(seconds)
+        _check_not_ended()
         return self._committer.commit(windows, until)
 
 
@@ -509,10 +540,21 @@ class CommitWindows(beam.PTransform):
     def expand(self, staged: PCollection[StagedBlock | LedgerEntry]) -> PCollection[Published]:
         """Bring all to one key, and commit at the end of each window."""
         commit = _Commit(self.plan, self.make_committer)
+        item_type = tuple[bytes, tuple[int, bytes]]
+        items = (
+            staged
+            | "Pack" >> beam.ParDo(_Pack()).with_output_types(item_type)
+            | "OneForAll" >> beam.WindowInto(GlobalWindows())
+        )
+        # So that there is an end also where nothing comes.
+        begun = (
+            staged.pipeline
+            | "Begin" >> beam.Impulse()
+            | "Nothing" >> beam.Map(lambda _: (b"", (0, b""))).with_output_types(item_type)
+        )
         return cast(
             "PCollection[Published]",
-            staged
-            | "Pack" >> beam.ParDo(_Pack()).with_output_types(tuple[bytes, tuple[int, bytes]])
-            | "OneForAll" >> beam.WindowInto(GlobalWindows())
+            (items, begun)
+            | "WithEnd" >> beam.Flatten()
             | "Commit" >> beam.ParDo(commit).with_output_types(Published),
         )

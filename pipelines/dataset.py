@@ -572,14 +572,29 @@ class Dataset:
 
     def _recover(self, *, seized: bool) -> None:
         """Finish what is decided; if the last owner may yet wake, see that it cannot decide."""
-        try:
+        with self._going_on():
             if seized:  # first: should the rest fail, the next writer will not have seized
                 self._seal()
             for name in self.store.names(_OLD_RUNS):
                 if name.endswith(_OLD_PENDING):
                     self._finish_old(name)
+        self.finish_decided()
+
+    def finish_decided(self) -> None:
+        """Carry out the commits that are decided, for who has the lease.
+
+        Raises:
+            PublishError: if the store refuses.
+            DatasetError: if a manifest is damaged.
+        """
+        with self._going_on():
             for number in self._numbers(PENDING):
                 self._finish(number)
+
+    @contextmanager
+    def _going_on(self) -> Iterator[None]:
+        try:
+            yield
         except OSError as error:
             raise PublishError(
                 f"cannot go on with what an earlier run began in {self.store.url}: "

@@ -31,12 +31,14 @@ import grpc
 from apache_beam.options.pipeline_options import PipelineOptions, PortableOptions, StandardOptions
 from apache_beam.portability.api import beam_job_api_pb2_grpc
 from apache_beam.runners import create_runner
+from apache_beam.runners.direct.direct_runner import BundleBasedDirectRunner, SwitchingDirectRunner
 from apache_beam.runners.portability.flink_runner import FlinkJarJobServer, FlinkRunner
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.runners.portability.job_server import StopOnExitJobServer, SubprocessJobServer
 from apache_beam.runners.portability.portable_runner import PortableRunner
 from apache_beam.runners.portability.prism_runner import PrismJobServer, PrismRunner
 from apache_beam.runners.portability.spark_runner import SparkJarJobServer, SparkRunner
-from apache_beam.runners.runner import PipelineResult, PipelineState
+from apache_beam.runners.runner import PipelineResult, PipelineRunner, PipelineState
 from apache_beam.utils.subprocess_server import SubprocessServer
 
 from pipelines import engine_process
@@ -55,6 +57,7 @@ _REFUSALS = (
 """What Beam raises when it cannot get, start or reach an engine. It has no errors of its own."""
 _OWN_FAULTS = ("Unable to pickle", "Cannot pickle", "A transform with label")
 """How texts of ``_REFUSALS`` begin that are about the graph."""
+_LOCAL_RUNNERS = (SwitchingDirectRunner, BundleBasedDirectRunner, FnApiRunner)
 _CAUSE = "Caused by: "
 _HEAD = re.compile(r"^Pipeline \S+ failed in state (?P<state>\w+): ")
 """What Beam puts before the text of an engine."""
@@ -93,16 +96,34 @@ def make_pipeline(options: PipelineOptions) -> beam.Pipeline:
         UsageError: if they name none that Beam knows.
         EngineError: if the engine cannot be got.
     """
-    name = options.view_as(StandardOptions).runner or StandardOptions.DEFAULT_RUNNER
-    try:
-        runner = create_runner(name)
-    except (ValueError, ImportError, AttributeError) as error:
-        raise UsageError(f"Beam cannot use its options as given: {error}") from error
+    runner = _runner(options)
     shelter = _SHELTERS.get(type(runner))
     try:
         return beam.Pipeline(runner=shelter(options) if shelter else runner, options=options)
     except ValueError as error:
         raise UsageError(f"Beam cannot use its options as given: {error}") from error
+
+
+def _runner(options: PipelineOptions) -> PipelineRunner:
+    name = options.view_as(StandardOptions).runner or StandardOptions.DEFAULT_RUNNER
+    try:
+        return create_runner(name)
+    except (ValueError, ImportError, AttributeError) as error:
+        raise UsageError(f"Beam cannot use its options as given: {error}") from error
+
+
+def runs_on_prism(options: PipelineOptions) -> bool:
+    """Whether the engine is Prism, by whatever name. Raises: UsageError, as ``make_pipeline``."""
+    return isinstance(_runner(options), PrismRunner)
+
+
+def is_local_runner(options: PipelineOptions) -> bool:
+    """Whether the runner is one of those in this process, which carry out no streams of ours.
+
+    Raises:
+        UsageError: as ``make_pipeline``.
+    """
+    return isinstance(_runner(options), _LOCAL_RUNNERS)
 
 
 def start_job(pipeline: beam.Pipeline) -> PipelineResult:

@@ -98,6 +98,7 @@ class DatasetRecall:
     def _refresh(self) -> bool:
         if self._snapshot is None:
             self._snapshot = self._dataset.snapshot()
+            self._until = self._own_until(self._snapshot.head)
             return True
         is_new = False
         while (commit := self._dataset.commit(self._snapshot.head + 1)) is not None:
@@ -107,6 +108,17 @@ class DatasetRecall:
                 self._until = max(self._until, Timestamp(micros=int(stream["until_micros"])))
             is_new = self._is_stale = True
         return is_new
+
+    def _own_until(self, head: int) -> Timestamp:
+        """Until when this stream has committed, by its newest commit."""
+        while (commit := self._dataset.commit(head)) is not None:
+            stream = commit.details.get("stream", {})
+            if stream.get("id") == self._stream_id:
+                return Timestamp(micros=int(stream["until_micros"]))
+            if commit.kind != "compact":
+                break
+            head -= 1
+        return Timestamp(0)
 
     def memories(self) -> Mapping[str, FeedMemory]:
         """Of feeds, by URL; what is lost of them is told to the log.

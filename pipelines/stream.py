@@ -30,10 +30,19 @@ from apache_beam.options.pipeline_options import PipelineOptions, StandardOption
 from apache_beam.runners.runner import PipelineResult, PipelineState
 from apache_beam.utils.timestamp import Timestamp
 
-from pipelines.committing import COMMIT_THREAD, CommitPlan, CommitWindows
+from pipelines.committing import CommitPlan, CommitWindows, begin_commits, end_commits
 from pipelines.config import IngestConfig, UsageError
 from pipelines.dataset import STAGING, Commit, Dataset
-from pipelines.engine import GONE, EngineError, finish_job, make_pipeline, start_job, stop_engines
+from pipelines.engine import (
+    GONE,
+    EngineError,
+    finish_job,
+    is_local_runner,
+    make_pipeline,
+    runs_on_prism,
+    start_job,
+    stop_engines,
+)
 from pipelines.ingest import RunPlan, build_stream
 from pipelines.lock import LEASE_SECONDS, current_lease
 from pipelines.recall import (
@@ -68,6 +77,8 @@ _LOOK_SECONDS = 0.5
 _END_SECONDS = 10.0
 """How long a job is waited for that has nothing left to do."""
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SAME_SECONDS = 0.2
+"""Signals so close to each other are one request: a terminal and a supervisor both send theirs."""
 _STAYS = "; what was committed stays, and a new stream goes on from there"
 """The name of the thread in which ``committing`` makes a commit."""
 _RESTORING = ("--savepoint_path", "--savepointPath")
@@ -105,8 +116,7 @@ class StreamConfig:
     def beam_options(self) -> list[str]:
         """Options for Beam, with the engine that is used where none is named."""
         options = [*([DEFAULT_RUNNER] if self.ingest.is_local else []), *self.ingest.beam_options]
-        is_prism = any(option.startswith("--runner=Prism") for option in options)
-        return [*([_WHOLE_BUNDLES] if is_prism else []), *options]
+        return [*([_WHOLE_BUNDLES] if runs_on_prism(PipelineOptions(options)) else []), *options]
 
     @property
     def restores(self) -> bool:
@@ -164,6 +174,11 @@ def stream(
     options.view_as(StandardOptions).streaming = True
     engine = str(options.view_as(StandardOptions).runner)
     observer = observer or StreamObserver()
+    if is_local_runner(options):
+        raise UsageError(
+            f"{engine} has no streams: leave --runner out for Prism, or use "
+            "`newsbeam ingest --every`"
+        )
     with _speaking_of_engines():
         pipeline = make_pipeline(options)  # before anything is written
         with (
@@ -173,6 +188,7 @@ def stream(
             _ending(requests),
         ):
             began = time.monotonic()
+            begin_commits()
             watch = _Watch(dataset, new_run_id(clock()), observer, tell)
             if not config.restores:
                 _sweep(dataset)
@@ -209,9 +225,7 @@ def _ending(requests: _Requests) -> Iterator[None]:
     finally:
         stop_engines()
         requests.let_go()
-        for thread in threading.enumerate():  # a cancelled job of a worker in this process
-            if thread.name == COMMIT_THREAD:
-                thread.join()
+        end_commits()  # of a cancelled job, if its workers are in this process
 
 
 def build(
@@ -330,18 +344,18 @@ class _Watch:
         self._dataset = dataset
         self._head = dataset.checked_snapshot().head
         self._tell = tell
-        self._patience = Patience()
+        self._looking, self._asking, self._checking = Patience(), Patience(), Patience()
         self._is_told = False
         self._is_drained = False
 
     def look(self) -> bool:
         """Tell of the commits that have come; whether the store was in reach."""
-        return self._patience.has_reached(self._look)
+        return self._looking.has_reached(self._look)
 
     def ask_to_end(self) -> None:
         """Tell the reader to ask for nothing more; to be called until the stream is drained."""
         if not self._is_told:
-            self._is_told = self._patience.has_reached(
+            self._is_told = self._asking.has_reached(
                 lambda: self._dataset.store.write(stop_path(self.stream_id), b"")
             )
 
@@ -351,7 +365,7 @@ class _Watch:
         def look() -> None:
             self._is_drained = self._dataset.store.exists(drained_path(self.stream_id))
 
-        return (self._is_drained or self._patience.has_reached(look)) and self._is_drained
+        return (self._is_drained or self._checking.has_reached(look)) and self._is_drained
 
     def clear(self) -> None:
         """Remove what the stream has staged. If the store refuses, the next stream does."""
@@ -437,6 +451,7 @@ class _Requests:
     def __init__(self) -> None:
         self.count = 0
         self._heard = threading.Event()
+        self._heard_at = float("-inf")
         self._is_starting = False
 
     def __enter__(self) -> _Requests:
@@ -477,6 +492,10 @@ class _Requests:
         return [signal.signal(number, self._handle) for number in _SIGNALS]
 
     def _handle(self, _signal: int, _frame: object) -> None:
+        now = time.monotonic()
+        is_same, self._heard_at = now - self._heard_at < _SAME_SECONDS, now
+        if is_same:
+            return
         self.count += 1
         self._heard.set()
         if self._is_starting and self.count == 2:

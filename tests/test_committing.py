@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import errno
 import pickle
 import random
 from collections import Counter
@@ -36,19 +37,22 @@ from pipelines.committing import (
     Committer,
     Published,
     StreamOrphanedError,
+    begin_commits,
+    end_commits,
     in_a_thread,
     latest_memories,
     remember,
 )
-from pipelines.dataset import local_dataset
+from pipelines.dataset import Commit, Dataset, PublishError, local_dataset
 from pipelines.feed_memory import read_memory
 from pipelines.lock import hold_lease
-from pipelines.recall import stream_folder
+from pipelines.recall import drained_path, stream_folder
 from pipelines.steps import RunFailedError
 from pipelines.verify import verify
 from pipelines.waiting_windows import Window, pack, unpack
 from schemas.records import FeedMemory, FetchedLink, LedgerEntry, PolledFeed, SeenItem
 from transforms.staging import paths_of_block
+from transforms.storage import StoreError
 
 
 @pytest.fixture
@@ -138,6 +142,11 @@ def test_windows_without_news_wait_ten_minutes_at_most(run: ScriptedStream) -> N
     polls = [step for at in range(70, 790, 60) for step in (run.stage(quiet_poll(at)), passed(at))]
     run.play(run.stage(quiet_poll(10)), passed(60), *polls)
     assert run.committed_until()[:2] == [60, 660]
+
+
+def test_a_stream_of_nothing_comes_to_its_end(run: ScriptedStream) -> None:
+    run.play(passed(60))
+    assert run.dataset.store.exists(drained_path(run.stream_id))
 
 
 def test_a_stream_of_nothing_commits_nothing(run: ScriptedStream) -> None:
@@ -485,6 +494,44 @@ def test_a_commit_that_was_killed_before_its_blocks_were_removed_adds_nothing_wh
     Committer(run.plan).commit(windows, NOON + 60)
     assert (run.rows("articles"), run.rows("failures")) == before
     assert run.rows("duplicates") == []
+
+
+class CutShort(Dataset):
+    """Decides a commit, and is cut short before it is carried out."""
+
+    is_cut = False
+
+    def _carry_out(self, commit: Commit) -> None:
+        if not CutShort.is_cut:
+            CutShort.is_cut = True
+            raise StoreError(errno.EIO, "it does not answer")
+        super()._carry_out(commit)
+
+
+def test_a_commit_that_was_decided_and_cut_short_is_finished_and_not_made_twice(
+    run: ScriptedStream,
+) -> None:
+    windows = windows_with(run.stage(reading_of(make_story(1), 10)), until=60)
+    committer = Committer(run.plan)
+    committer._dataset = CutShort(run.dataset.store)
+    with pytest.raises(PublishError, match="the commit is decided"):
+        committer.commit(windows, NOON + 60)
+    later = windows_with(run.stage(reading_of(make_story(2), 70)), until=120)
+    assert committer.commit(windows, NOON + 60) is None
+    assert committer.commit(later, NOON + 120) is not None
+    assert [commit.number for commit in run.commits()] == [1, 2]
+    assert len(run.rows("articles")) == 2
+    assert not any(run.dataset.store.exists(path) for path in paths_of_block(windows[0].blocks[0]))
+
+
+def test_no_commit_begins_after_the_stream_has_ended(run: ScriptedStream) -> None:
+    end_commits()
+    try:
+        with pytest.raises(StreamOrphanedError, match="the stream has ended"):
+            run.play(run.stage(reading_of(make_story(1), 10)), passed(60))
+    finally:
+        begin_commits()
+    assert run.commits() == []
 
 
 def test_a_window_of_no_blocks_is_no_commit(run: ScriptedStream) -> None:

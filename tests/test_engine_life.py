@@ -20,9 +20,11 @@ from feed_site import FeedSite
 from web_server import WebServer
 
 from pipelines import engine_process
+from pipelines.config import IngestConfig, UsageError
 from pipelines.dataset import local_dataset
 from pipelines.engine import EngineError, make_pipeline, what_went_wrong
-from pipelines.stream import Patience
+from pipelines.stream import Patience, StreamConfig, _Requests, stream
+from schemas.records import Subscription
 
 PATIENCE_SECONDS = 120.0
 """How long anything is waited for."""
@@ -134,6 +136,39 @@ class Store:
     def look(self) -> None:
         if not self.is_there:
             raise OSError("out of reach")
+
+
+def config_of(feed: str, *options: str, output: Path = Path("news")) -> StreamConfig:
+    ingest = IngestConfig(
+        sources=(), output=str(output), subscriptions=(Subscription(feed),), beam_options=options
+    )
+    return StreamConfig(ingest)
+
+
+@pytest.mark.parametrize("name", ["PrismRunner", "prism", "prismrunner"])
+def test_a_stream_keeps_prism_from_splitting_bundles_by_whatever_name_it_is_called(
+    name: str,
+) -> None:
+    options = config_of("https://a.example/feed", f"--runner={name}").beam_options
+    assert options == ["--experiments=prism_disable_sdf_split", f"--runner={name}"]
+    assert config_of("https://a.example/feed").beam_options[0] == options[0]
+
+
+@pytest.mark.parametrize("name", ["DirectRunner", "direct", "BundleBasedDirectRunner"])
+def test_a_stream_on_the_local_runner_is_refused_before_anything_is_written(
+    name: str, tmp_path: Path
+) -> None:
+    config = config_of("https://a.example/feed", f"--runner={name}", output=tmp_path / "news")
+    with pytest.raises(UsageError, match="has no streams: leave --runner out"):
+        stream(config)
+    assert not (tmp_path / "news").exists()
+
+
+def test_signals_that_come_together_are_one_request() -> None:
+    with _Requests() as requests:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.raise_signal(number)
+    assert requests.count == 1
 
 
 def test_a_store_may_be_out_of_reach_for_as_long_as_a_lease_lasts() -> None:

@@ -94,6 +94,17 @@ def test_only_its_own_commits_tell_a_stream_what_of_it_is_committed(run: Scripte
     assert recall.committed_until() == NOON + 60
 
 
+def test_a_second_reader_of_a_stream_knows_until_when_the_first_ones_batches_are_committed(
+    run: ScriptedStream,
+) -> None:
+    commit(run, 0)
+    recall, others = recall_of(run), recall_of(run, "20261120T130000Z-000009")
+    recall.refresh()
+    others.refresh()
+    assert recall.committed_until() == NOON + 60
+    assert others.committed_until() == Timestamp(0)
+
+
 def test_a_window_that_is_committed_late_does_not_set_back_until_when_all_is(
     run: ScriptedStream,
 ) -> None:
