@@ -29,6 +29,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -157,6 +158,7 @@ class Committer:
         self._memory: tuple[str, dict[str, FeedMemory]] = ("", {})
         """Path of the memory in force, and what is in it."""
         self._encoder = MemoryEncoder()
+        self._snapshot: Snapshot | None = None
 
     def commit(self, windows: Sequence[Window], until: Timestamp) -> Published | None:
         """Commit what windows have staged; None if there is nothing, or it was done before.
@@ -183,7 +185,7 @@ class Committer:
             return None
         began = time.monotonic()
         now = plan.clock()
-        snapshot = self._dataset.snapshot()
+        snapshot = self._newest()
         state = RunState(new_run_id(now), now.isoformat(), "")
         run = RunPlan(
             run_id=state.run_id,
@@ -249,9 +251,22 @@ class Committer:
             memory=self._stage_memory(state, memories, outcome),
         )
         store.delete(path for block in blocks for path in paths_of_block(block))
-        if plan.config.compact_after is not None:
-            compact(self._dataset, min_files=plan.config.compact_after)
+        if self._may_compact(plan.config.compact_after):
+            compact(self._dataset, min_files=plan.config.compact_after or 0)
         return Published(commit.number, summary, measured)
+
+    def _newest(self) -> Snapshot:
+        """The dataset as it is; the log, which grows with each minute, is listed once."""
+        known = self._snapshot or self._dataset.snapshot()
+        self._snapshot = self._dataset.newer(known)
+        return self._snapshot
+
+    def _may_compact(self, min_files: int | None) -> bool:
+        """Whether a partition has so many files: to plan it, all files are listed."""
+        if min_files is None:
+            return False
+        files = Counter(file.partition for file in self._newest().files.values())
+        return max(files.values(), default=0) >= min_files
 
     def _new(self, windows: Iterable[Window]) -> Iterator[_Extracted]:
         """What no commit has yet of windows."""
@@ -281,7 +296,7 @@ class Committer:
         ]
         sought = {_name(block): block for block in gone}
         left: list[StagedBlock] = []
-        number, is_newest = self._dataset.snapshot().head, True
+        number, is_newest = self._newest().head, True
         while (sought or is_newest) and (commit := self._dataset.commit(number)) is not None:
             names = commit.details.get("stream", {}).get("blocks", ())
             if names and is_newest:
@@ -446,8 +461,8 @@ class _Commit(beam.DoFn):
     COMMITTED = ReadModifyWriteStateSpec("committed", VarIntCoder())
     """The end of the last window that was committed, microseconds since 1970."""
     END = TimerSpec("end", TimeDomain.WATERMARK)
-    """One for each window, tagged with its end, and one for the end of all: a timer that is set
-    while the last ones fire need not fire any more."""
+    """Two for each window, tagged with their times, and one for the end of all: a timer that is
+    set while the last ones fire need not fire any more."""
 
     def __init__(self, plan: CommitPlan, make_committer: MakeCommitter) -> None:
         self._plan = plan
@@ -473,7 +488,9 @@ class _Commit(beam.DoFn):
         items.add(element[1])
         # What comes late is committed with the next window that is.
         if end_micros > (committed.read() or 0):
-            end.set(Timestamp(micros=end_micros), dynamic_timer_tag=str(end_micros))
+            # Of a window without news the second one is the commit, if no other comes before.
+            for micros in (end_micros, end_micros + _QUIET_MICROS):
+                end.set(Timestamp(micros=micros), dynamic_timer_tag=str(micros))
 
     @on_timer(END)
     def close(
@@ -493,7 +510,7 @@ class _Commit(beam.DoFn):
         ready = [one for one in reached if one.is_whole]
         is_due = is_last or until - before >= _QUIET_MICROS
         if ready and (is_due or any(one.has_news for one in ready)):
-            whole = whole_until(reached, until, before)
+            whole = whole_until(reached, reached[-1].end_micros, before)
             yield from self._publish(ready, whole)
             committed.write(whole)
             done = {one.end_micros for one in ready}

@@ -413,6 +413,17 @@ class Dataset:
         """
         return self._add_up(self._numbers(COMMITS))
 
+    def newer(self, snapshot: Snapshot) -> Snapshot:
+        """The snapshot with the commits that have come since; asks for no list of them.
+
+        Raises:
+            DatasetError: if a manifest is damaged.
+            OSError: if the store refuses.
+        """
+        while (commit := self.commit(snapshot.head + 1)) is not None:
+            snapshot = snapshot.plus([commit])
+        return snapshot
+
     def _add_up(self, numbers: Sequence[int]) -> Snapshot:
         """What the commits of these numbers add up to, in order and with the old ones."""
         last = max(numbers, default=0)

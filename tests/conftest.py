@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -83,3 +83,12 @@ def make_page() -> Callable[..., Page]:
         )
 
     return make
+
+
+@pytest.fixture(autouse=True)
+def _log_as_before() -> Iterator[None]:
+    """A command that was asked to be quiet leaves the log so, and tests share a process."""
+    logger = logging.getLogger("newsbeam")
+    level = logger.level
+    yield
+    logger.setLevel(level)

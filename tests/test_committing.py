@@ -144,6 +144,11 @@ def test_windows_without_news_wait_ten_minutes_at_most(run: ScriptedStream) -> N
     assert run.committed_until()[:2] == [60, 660]
 
 
+def test_windows_without_news_do_not_wait_for_a_poll_that_is_far_off(run: ScriptedStream) -> None:
+    run.play(run.stage(quiet_poll(10)), passed(60), passed(660), run.stage(quiet_poll(3_610)))
+    assert run.committed_until() == [60, 3_660]
+
+
 def test_a_stream_of_nothing_comes_to_its_end(run: ScriptedStream) -> None:
     run.play(passed(60))
     assert run.dataset.store.exists(drained_path(run.stream_id))
