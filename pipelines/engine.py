@@ -117,6 +117,11 @@ def runs_on_prism(options: PipelineOptions) -> bool:
     return isinstance(_runner(options), PrismRunner)
 
 
+def runs_on_flink(options: PipelineOptions) -> bool:
+    """Whether the engine is Flink, by whatever name. Raises: UsageError, as ``make_pipeline``."""
+    return isinstance(_runner(options), FlinkRunner)
+
+
 def is_local_runner(options: PipelineOptions) -> bool:
     """Whether the runner is one of those in this process, which carry out no streams of ours.
 

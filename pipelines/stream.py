@@ -39,6 +39,7 @@ from pipelines.engine import (
     finish_job,
     is_local_runner,
     make_pipeline,
+    runs_on_flink,
     runs_on_prism,
     start_job,
     stop_engines,
@@ -71,6 +72,9 @@ DEFAULT_RUNNER = "--runner=PrismRunner"
 _WHOLE_BUNDLES = "--experiments=prism_disable_sdf_split"
 """Prism 2.77 splits any bundle that is slow. Of one that has state the rest then runs beside the
 first part, and of what both add to the state one part is lost."""
+_FINISHED_BUNDLES = "--finish_bundle_before_checkpointing"
+"""Else Beam on Flink keeps what a bundle has put out so far with the checkpoint, by the number of
+each output. A job that is started anew, as from a savepoint, may number them in another way."""
 _LEAVE_HOST_SECONDS = 300.0
 _ROBOTS_SECONDS = 86_400.0
 _LOOK_SECONDS = 0.5
@@ -116,7 +120,10 @@ class StreamConfig:
     def beam_options(self) -> list[str]:
         """Options for Beam, with the engine that is used where none is named."""
         options = [*([DEFAULT_RUNNER] if self.ingest.is_local else []), *self.ingest.beam_options]
-        return [*([_WHOLE_BUNDLES] if runs_on_prism(PipelineOptions(options)) else []), *options]
+        parsed = PipelineOptions(options)
+        if runs_on_prism(parsed):
+            return [_WHOLE_BUNDLES, *options]
+        return [_FINISHED_BUNDLES, *options] if runs_on_flink(parsed) else options
 
     @property
     def restores(self) -> bool:

@@ -154,6 +154,12 @@ def test_a_stream_keeps_prism_from_splitting_bundles_by_whatever_name_it_is_call
     assert config_of("https://a.example/feed").beam_options[0] == options[0]
 
 
+@pytest.mark.parametrize("name", ["FlinkRunner", "flink"])
+def test_a_stream_keeps_flink_from_checkpoints_within_a_bundle(name: str) -> None:
+    options = config_of("https://a.example/feed", f"--runner={name}").beam_options
+    assert options == ["--finish_bundle_before_checkpointing", f"--runner={name}"]
+
+
 @pytest.mark.parametrize("name", ["DirectRunner", "direct", "BundleBasedDirectRunner"])
 def test_a_stream_on_the_local_runner_is_refused_before_anything_is_written(
     name: str, tmp_path: Path
@@ -281,9 +287,8 @@ def running(command: str, folder: Path, *arguments: str) -> Iterator[Command]:
     try:
         yield Command(process)
     finally:
-        if process.poll() is None:
-            process.kill()
-            process.communicate()
+        process.kill()
+        process.communicate()
 
 
 @pytest.fixture

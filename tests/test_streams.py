@@ -219,7 +219,9 @@ class Stream:
     def kill(self) -> None:
         """End it, and the engine that it has started, as a machine does that loses its power."""
         assert self.process is not None
-        descendants = psutil.Process(self.process.pid).children(recursive=True)
+        descendants: list[psutil.Process] = []
+        with contextlib.suppress(psutil.NoSuchProcess):  # as where it has failed
+            descendants = psutil.Process(self.process.pid).children(recursive=True)
         for process in (*descendants, self.process):
             with contextlib.suppress(psutil.NoSuchProcess, ProcessLookupError):
                 process.kill()
