@@ -287,7 +287,8 @@ class Committer:
         """Those of the blocks that a commit has already, and that a runner has brought again.
 
         A commit removes the blocks that it has, unless it is cut short: then none follows before
-        it was made again. So the newest commit is asked for all, and those before for what is gone.
+        it was made again. So the newest commit, beside compactions, is asked for all, and those
+        before for what is gone.
         """
         gone = [
             block
@@ -299,7 +300,7 @@ class Committer:
         number, is_newest = self._newest().head, True
         while (sought or is_newest) and (commit := self._dataset.commit(number)) is not None:
             names = commit.details.get("stream", {}).get("blocks", ())
-            if names and is_newest:
+            if is_newest and commit.kind != "compact":
                 left = [block for block in blocks if block not in gone and _name(block) in names]
                 is_newest = False
             for name in names:

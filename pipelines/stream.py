@@ -84,7 +84,6 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _SAME_SECONDS = 0.2
 """Signals so close to each other are one request: a terminal and a supervisor both send theirs."""
 _STAYS = "; what was committed stays, and a new stream goes on from there"
-"""The name of the thread in which ``committing`` makes a commit."""
 _RESTORING = ("--savepoint_path", "--savepointPath")
 """Options by which Flink goes on from what it has kept."""
 
@@ -118,7 +117,11 @@ class StreamConfig:
 
     @property
     def beam_options(self) -> list[str]:
-        """Options for Beam, with the engine that is used where none is named."""
+        """Options for Beam, with the engine that is used where none is named.
+
+        Raises:
+            UsageError: if the engine is none that Beam knows.
+        """
         options = [*([DEFAULT_RUNNER] if self.ingest.is_local else []), *self.ingest.beam_options]
         parsed = PipelineOptions(options)
         if runs_on_prism(parsed):

@@ -263,9 +263,6 @@ def windows_with(*staged: Staged, until: float) -> list[Window]:
     return windows_of(pack(record, end.micros)[1] for one in staged for record in one.records)
 
 
-items_of = windows_with
-
-
 def account_of(reading: Reading, units: Sequence[Article | Failure]) -> Iterator[LedgerEntry]:
     """The account of a reading, of which these units came."""
     key = key_of(reading)

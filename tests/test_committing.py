@@ -529,6 +529,28 @@ def test_a_commit_that_was_decided_and_cut_short_is_finished_and_not_made_twice(
     assert not any(run.dataset.store.exists(path) for path in paths_of_block(windows[0].blocks[0]))
 
 
+def test_where_nothing_is_gone_only_the_newest_commit_is_asked_whether_it_has_a_block(
+    run: ScriptedStream,
+) -> None:
+    """The log of batches may be long."""
+    for number in range(3):
+        run.dataset.publish("ingest", f"20261120T11000{number}Z-000000", number, "", [])
+    read: list[int] = []
+
+    class Counting(Dataset):
+        def _commit(self, folder: str, number: int) -> Commit:
+            read.append(number)
+            return super()._commit(folder, number)
+
+    committer = Committer(run.plan)
+    committer._dataset = Counting(run.dataset.store)
+    committer._newest()
+    read.clear()
+    (window,) = windows_with(run.stage(reading_of(make_story(4), 190)), until=240)
+    assert committer._committed(window.blocks) == []
+    assert read == [3]
+
+
 def test_no_commit_begins_after_the_stream_has_ended(run: ScriptedStream) -> None:
     end_commits()
     try:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 from apache_beam.utils.timestamp import Timestamp
-from stream_factory import FEED, NOON, ScriptedStream, failed_reading, items_of, quiet_poll
+from stream_factory import FEED, NOON, ScriptedStream, failed_reading, quiet_poll, windows_with
 
 from pipelines.committing import Committer
 from pipelines.compact import compact
@@ -39,7 +39,7 @@ def commit(run: ScriptedStream, number: int) -> str:
     end = 60 * (number + 1)
     reading = failed_reading(f"stories/{number}", end - 10)
     staged = [run.stage(reading), run.stage(quiet_poll(end - 5))]
-    assert Committer(run.plan).commit(items_of(*staged, until=end), NOON + end)
+    assert Committer(run.plan).commit(windows_with(*staged, until=end), NOON + end)
     return f"https://press.example/stories/{number}"
 
 
